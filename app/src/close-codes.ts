@@ -1,0 +1,34 @@
+/**
+ * The catalogue of WebSocket close codes: what each means, and whether the client should come back.
+ * 4000 to 4499 say "come back" (after a new token for 4001), 4500 to 4999 say "do not"
+ * (the ranges of Centrifugo's disconnect codes). The client keeps to the same table.
+ */
+export type Comeback = 'never' | 'backoff' | 'at-slot' | 'new-token';
+
+export const closeCodes = {
+  DONE: { code: 1000, reason: 'done', comeback: 'never' },
+  GONE: { code: 1001, reason: 'going away', comeback: 'backoff' },
+  BAD_TOKEN: { code: 1008, reason: 'bad token', comeback: 'never' },
+  TOO_BIG: { code: 1009, reason: 'frame too big', comeback: 'backoff' },
+  INTERNAL: { code: 1011, reason: 'internal error', comeback: 'backoff' },
+  DRAIN: { code: 1012, reason: 'instance is restarting', comeback: 'at-slot' },
+  OVERLOADED: { code: 1013, reason: 'overloaded, come back later', comeback: 'backoff' },
+  HEARTBEAT_TIMEOUT: { code: 4000, reason: 'heartbeat timeout', comeback: 'backoff' },
+  TOKEN_EXPIRED: { code: 4001, reason: 'token expired', comeback: 'new-token' },
+  SLOW_CONSUMER: { code: 4008, reason: 'slow consumer', comeback: 'backoff' },
+  RATE_LIMITED: { code: 4029, reason: 'rate limited', comeback: 'backoff' },
+  TOKEN_REFUSED: { code: 4500, reason: 'bad token', comeback: 'never' },
+  PROTOCOL_ERROR: { code: 4501, reason: 'protocol error', comeback: 'never' },
+  FORBIDDEN: { code: 4503, reason: 'forbidden', comeback: 'never' },
+  CONNECTION_LIMIT: { code: 4504, reason: 'connection limit', comeback: 'never' },
+  KICKED: { code: 4505, reason: 'kicked', comeback: 'never' },
+} as const satisfies Record<string, { code: number; reason: string; comeback: Comeback }>;
+
+export type CloseName = keyof typeof closeCodes;
+
+/** What to do after a connection ended with `code`; codes outside the catalogue (1006 above all) mean "come back". */
+export function comebackAfter(code: number): Comeback {
+  const known = Object.values(closeCodes).find((entry) => entry.code === code);
+  if (known) return known.comeback;
+  return code >= 4500 && code <= 4999 ? 'never' : 'backoff';
+}

@@ -1,0 +1,154 @@
+/**
+ * The configuration of one instance, read from the environment through one schema.
+ * `.env.example` lists the same variables with the same defaults; a test holds the two together.
+ */
+import { hostname } from 'node:os';
+import ms from 'ms';
+import { z } from 'zod';
+
+/** A span of time as people write it (`500ms`, `30s`, `10m`, `1h`), in milliseconds. */
+const duration = z.string().transform((text, context) => {
+  const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : undefined;
+  if (value === undefined) {
+    context.addIssue({ code: 'custom', message: `expected a duration like 500ms, 30s, 10m or 1h, got "${text}"` });
+    return z.NEVER;
+  }
+  return value;
+});
+
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^-?\d+$/, 'expected a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+/** Every variable that the app reads: its default as the environment would give it, and what it means. */
+export const environment = z.object({
+  JWT_SECRET: z
+    .string()
+    .min(32, 'at least 32 characters (make up writes one into .env; or: openssl rand -hex 32)')
+    .describe('Signs and checks tokens (HS256); at least 32 characters. No default: make up makes one'),
+  JWT_ISSUER: z.string().default('').describe('If set, tokens must carry this iss'),
+  JWT_AUDIENCE: z.string().default('').describe('If set, tokens must carry this aud'),
+  TOKEN_EXPIRY_WARNING: duration.prefault('60s').describe('How long before a token ends its owner is told'),
+  ALLOWED_ORIGINS: list
+    .prefault('')
+    .describe('Origins that may connect besides the page’s own host, comma-separated; * for any'),
+  TRUST_PROXY: list
+    .prefault('loopback,linklocal,uniquelocal')
+    .describe('Proxies whose X-Forwarded-For is believed (names or CIDRs); only logs use it'),
+
+  HOST: z.string().default('0.0.0.0').describe('Address that both listeners bind'),
+  PORT: integer(0, 65535).prefault('3000').describe('Public listener: WebSocket, page, /health'),
+  INTERNAL_PORT: integer(0, 65535).prefault('9100').describe('Internal listener: /health/ready, /metrics, /status'),
+  INSTANCE_ID: z
+    .string()
+    .regex(/^[\w.-]{0,64}$/, 'letters, digits, dot, dash and underscore only')
+    .default('')
+    .describe('Name of this instance in logs and metrics; empty: the host name'),
+
+  BROKER: z
+    .enum(['redis', 'memory'])
+    .default('redis')
+    .describe('redis between instances; memory for one instance alone'),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\/[^@]+$/, 'expected redis://host:port without a password (use REDIS_PASSWORD)')
+    .default('redis://127.0.0.1:6379')
+    .describe('Where Redis is; the password goes into REDIS_PASSWORD, never here'),
+  REDIS_PASSWORD: z.string().default('').describe('Password of Redis; make up makes one'),
+  PRESENCE_LEASE: duration.prefault('5s').describe('A dead instance’s members leave within two of these'),
+
+  MAX_CONNECTIONS: integer(1, 1_000_000)
+    .prefault('20000')
+    .describe('Connections this instance takes before it answers 503'),
+  MAX_FRAME_BYTES: integer(1024, 16_777_216).prefault('65536').describe('Larger frames close the connection with 1009'),
+  MAX_CONTENT_LENGTH: integer(1, 1_000_000).prefault('4096').describe('Longest content of a message, in characters'),
+  MAX_ROOMS_PER_CONNECTION: integer(1, 10_000).prefault('100').describe('Rooms that one connection may be in'),
+  MAX_BUFFERED_BYTES: integer(16_384, 1_073_741_824)
+    .prefault('1048576')
+    .describe('Unsent bytes after which a slow consumer is closed with 4008'),
+  RATE_LIMIT_PER_MINUTE: integer(1, 1_000_000)
+    .prefault('60')
+    .describe('Messages a minute that one connection may send'),
+  RATE_LIMIT_BURST: integer(1, 1_000_000).prefault('20').describe('Messages that it may send at once'),
+  RATE_LIMIT_ABUSE: integer(1, 1_000_000)
+    .prefault('100')
+    .describe('Refused messages in a row after which the connection is closed with 4029'),
+
+  HEARTBEAT_INTERVAL: duration.prefault('30s').describe('Time between pings to one connection'),
+  HEARTBEAT_TIMEOUT: duration
+    .prefault('10s')
+    .describe('Time that a pong may take before the connection is closed with 4000'),
+
+  DRAIN_WINDOW: duration.prefault('10s').describe('SIGTERM: reconnect slots are spread over at most this'),
+  DRAIN_GRACE: duration.prefault('3s').describe('SIGTERM: time after its slot before a connection is closed with 1012'),
+  SHUTDOWN_DEADLINE: duration
+    .prefault('20s')
+    .describe('SIGTERM: the process has ended by then; below stop_grace_period'),
+
+  DEMO: flag
+    .prefault('false')
+    .describe('POST /demo/token gives anyone a token; make up sets true for the local cluster'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least level that is logged'),
+  LOG_FORMAT: z.enum(['json', 'pretty']).default('json').describe('json for machines, pretty for people'),
+});
+
+const checked = environment.superRefine((env, context) => {
+  const problem = (name: string, message: string) => context.addIssue({ code: 'custom', path: [name], message });
+  if (env.DRAIN_WINDOW + env.DRAIN_GRACE >= env.SHUTDOWN_DEADLINE) {
+    problem('SHUTDOWN_DEADLINE', 'must be longer than DRAIN_WINDOW + DRAIN_GRACE');
+  }
+  if (env.HEARTBEAT_TIMEOUT >= env.HEARTBEAT_INTERVAL) {
+    problem('HEARTBEAT_TIMEOUT', 'must be shorter than HEARTBEAT_INTERVAL');
+  }
+  for (const [name, value] of [
+    ['HEARTBEAT_TIMEOUT', env.HEARTBEAT_TIMEOUT],
+    ['PRESENCE_LEASE', env.PRESENCE_LEASE],
+  ] as const) {
+    if (value < 100) problem(name, 'must be at least 100ms');
+  }
+});
+
+/** The whole configuration; durations in milliseconds, sizes in bytes unless the name says otherwise. */
+export type Config = Readonly<z.output<typeof environment>>;
+
+/** Every problem of an environment at once, one line each. The process ends with exit code 78 (EX_CONFIG). */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(`${problems.length} problem(s) in the environment:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the configuration out of `env`; variables that the app does not know are not looked at.
+ * @throws {ConfigError} listing every problem, never a secret's value
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const result = checked.safeParse(env);
+  if (!result.success) {
+    throw new ConfigError(
+      result.error.issues.map((issue) => {
+        const name = issue.path.join('.');
+        return env[name] === undefined ? `${name}: is not set; ${issue.message}` : `${name}: ${issue.message}`;
+      }),
+    );
+  }
+  return { ...result.data, INSTANCE_ID: result.data.INSTANCE_ID || hostname() };
+}
