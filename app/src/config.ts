@@ -107,21 +107,38 @@ export const environment = z.object({
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json').describe('json for machines, pretty for people'),
 });
 
-const checked = environment.superRefine((env, context) => {
-  const problem = (name: string, message: string) => context.addIssue({ code: 'custom', path: [name], message });
-  if (env.DRAIN_WINDOW + env.DRAIN_GRACE >= env.SHUTDOWN_DEADLINE) {
-    problem('SHUTDOWN_DEADLINE', 'must be longer than DRAIN_WINDOW + DRAIN_GRACE');
-  }
-  if (env.HEARTBEAT_TIMEOUT >= env.HEARTBEAT_INTERVAL) {
-    problem('HEARTBEAT_TIMEOUT', 'must be shorter than HEARTBEAT_INTERVAL');
-  }
-  for (const [name, value] of [
-    ['HEARTBEAT_TIMEOUT', env.HEARTBEAT_TIMEOUT],
-    ['PRESENCE_LEASE', env.PRESENCE_LEASE],
-  ] as const) {
-    if (value < 100) problem(name, 'must be at least 100ms');
-  }
-});
+/** What must hold between variables; each is looked at as soon as the variables it names are valid by themselves. */
+const relations: readonly {
+  name: keyof Config;
+  needs: readonly (keyof Config)[];
+  holds(config: Config): boolean;
+  message: string;
+}[] = [
+  {
+    name: 'SHUTDOWN_DEADLINE',
+    needs: ['DRAIN_WINDOW', 'DRAIN_GRACE', 'SHUTDOWN_DEADLINE'],
+    holds: (config) => config.DRAIN_WINDOW + config.DRAIN_GRACE < config.SHUTDOWN_DEADLINE,
+    message: 'must be longer than DRAIN_WINDOW + DRAIN_GRACE',
+  },
+  {
+    name: 'HEARTBEAT_TIMEOUT',
+    needs: ['HEARTBEAT_INTERVAL', 'HEARTBEAT_TIMEOUT'],
+    holds: (config) => config.HEARTBEAT_TIMEOUT < config.HEARTBEAT_INTERVAL,
+    message: 'must be shorter than HEARTBEAT_INTERVAL',
+  },
+  {
+    name: 'HEARTBEAT_TIMEOUT',
+    needs: ['HEARTBEAT_TIMEOUT'],
+    holds: (config) => config.HEARTBEAT_TIMEOUT >= 100,
+    message: 'must be at least 100ms',
+  },
+  {
+    name: 'PRESENCE_LEASE',
+    needs: ['PRESENCE_LEASE'],
+    holds: (config) => config.PRESENCE_LEASE >= 100,
+    message: 'must be at least 100ms',
+  },
+];
 
 /** The whole configuration; durations in milliseconds, sizes in bytes unless the name says otherwise. */
 export type Config = Readonly<z.output<typeof environment>>;
@@ -141,14 +158,18 @@ export class ConfigError extends Error {
  * @throws {ConfigError} listing every problem, never a secret's value
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const result = checked.safeParse(env);
-  if (!result.success) {
-    throw new ConfigError(
-      result.error.issues.map((issue) => {
-        const name = issue.path.join('.');
-        return env[name] === undefined ? `${name}: is not set; ${issue.message}` : `${name}: ${issue.message}`;
-      }),
-    );
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(environment.shape)) {
+    const result = schema.safeParse(env[name]);
+    if (result.success) values[name] = result.data;
+    else if (env[name] === undefined) problems.push(`${name}: is not set; ${schema.description}`);
+    else problems.push(...result.error.issues.map((issue) => `${name}: ${issue.message}`));
   }
-  return { ...result.data, INSTANCE_ID: result.data.INSTANCE_ID || hostname() };
+  const config = values as Config;
+  for (const { name, needs, holds, message } of relations) {
+    if (needs.every((needed) => needed in values) && !holds(config)) problems.push(`${name}: ${message}`);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { ...config, INSTANCE_ID: config.INSTANCE_ID || hostname() };
 }

@@ -1,0 +1,104 @@
+/**
+ * The two connections to Redis: one for commands, one for subscriptions. Each comes back by itself, with jitter,
+ * and a link that stays open but silent is noticed: a ping a second, and closed after 3 s without a byte.
+ */
+import { EventEmitter } from 'node:events';
+import { createClient } from 'redis';
+import type { Logger } from '../logger.ts';
+
+const PING_INTERVAL_MS = 1000;
+const SILENCE_MS = 3000;
+const CONNECT_TIMEOUT_MS = 2000;
+const BACKOFF_CAP_MS = 2000;
+
+function createConnection(options: { url: string; password: string; name: string }) {
+  return createClient({
+    url: options.url,
+    ...(options.password && { password: options.password }),
+    name: options.name,
+    RESP: 2,
+    pingInterval: PING_INTERVAL_MS,
+    // The client's own 5 s timeout ends when a command is written, so it guards nothing here and costs a timer each.
+    commandOptions: { timeout: undefined as unknown as number },
+    socket: {
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: SILENCE_MS,
+      keepAlive: true,
+      noDelay: true,
+      reconnectStrategy: (retries) => Math.random() * Math.min(BACKOFF_CAP_MS, 50 * 2 ** Math.min(retries, 10)),
+    },
+    disableOfflineQueue: true,
+  });
+}
+
+export type RedisConnection = ReturnType<typeof createConnection>;
+
+export interface RedisLink {
+  readonly commands: RedisConnection;
+  readonly subscriber: RedisConnection;
+  /** Both connections are up. */
+  readonly ready: boolean;
+  /** `up` and `down`, when `ready` changes. */
+  readonly events: EventEmitter<{ up: []; down: [] }>;
+  /** Starts connecting; resolves when both are up for the first time. */
+  connect(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createRedisLink(options: {
+  url: string;
+  password: string;
+  instanceId: string;
+  logger: Logger;
+}): RedisLink {
+  const events = new EventEmitter<{ up: []; down: [] }>();
+  const name = (role: string) => `wsfleet-${options.instanceId}-${role}`.replace(/[^\w.-]/g, '_');
+  const commands = createConnection({ ...options, name: name('commands') });
+  const subscriber = createConnection({ ...options, name: name('subscriber') });
+  let up = false;
+  let closing = false;
+
+  function update(error?: unknown): void {
+    const now = commands.isReady && subscriber.isReady;
+    if (now === up || closing) return;
+    up = now;
+    if (up) options.logger.info({ event: 'redis_up' }, 'Redis is connected');
+    else options.logger.warn({ event: 'redis_down', err: error }, 'Redis is not reachable; publishes are refused');
+    events.emit(up ? 'up' : 'down');
+  }
+
+  let reported: string | undefined;
+  for (const connection of [commands, subscriber]) {
+    connection.on('ready', () => {
+      reported = undefined;
+      update();
+    });
+    connection.on('end', () => update());
+    connection.on('reconnecting', () => update());
+    connection.on('error', (error: Error) => {
+      update(error);
+      // One line per kind of trouble, not one per attempt.
+      const kind = `${error.name} ${error.message}`;
+      if (kind === reported || closing) return;
+      reported = kind;
+      options.logger.warn({ event: 'redis_error', reason: error.message }, 'trouble with Redis');
+    });
+  }
+
+  return {
+    commands,
+    subscriber,
+    events,
+    get ready() {
+      return up;
+    },
+    async connect() {
+      await Promise.all([commands.connect(), subscriber.connect()]);
+    },
+    async close() {
+      closing = true;
+      up = false;
+      for (const connection of [commands, subscriber]) if (connection.isOpen) connection.destroy();
+    },
+  };
+}

@@ -1,0 +1,20 @@
+/** WebSocket framing (RFC 6455, section 5.2) of text that is framed once and written to many sockets. */
+
+/** One unmasked, final text frame around `body`. The body is copied: it may be a slice of a larger read buffer. */
+export function encodeTextFrame(body: Uint8Array): Buffer {
+  const length = body.length;
+  const head = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const frame = Buffer.allocUnsafe(head + length);
+  frame[0] = 0x81;
+  if (head === 2) {
+    frame[1] = length;
+  } else if (head === 4) {
+    frame[1] = 126;
+    frame.writeUInt16BE(length, 2);
+  } else {
+    frame[1] = 127;
+    frame.writeBigUInt64BE(BigInt(length), 2);
+  }
+  frame.set(body, head);
+  return frame;
+}

@@ -1,0 +1,16 @@
+/** A message to a room, or without one to everyone. */
+import { z } from 'zod';
+import { contentRefusal, defineHandler } from './handler.ts';
+
+export const chat = defineHandler({
+  type: 'chat',
+  aliases: ['room_message'],
+  payload: z.object({ room: z.string().optional(), content: z.string().min(1) }),
+  async handle(context, { room, content }) {
+    const tooLong = contentRefusal(context, content);
+    if (tooLong) return tooLong;
+    const receipt = await context.instance.publish(context.connection, room, content);
+    if ('refused' in receipt) return receipt;
+    return { type: 'ack', payload: { position: receipt.position, duplicate: receipt.duplicate } };
+  },
+});

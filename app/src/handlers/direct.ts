@@ -1,0 +1,23 @@
+/** A message to one user, or to one connection, on whichever instance. */
+import { z } from 'zod';
+import { contentRefusal, defineHandler } from './handler.ts';
+
+const name = z.string().min(1).max(128);
+
+export const direct = defineHandler({
+  type: 'direct',
+  payload: z.object({
+    to: z.union(
+      [z.strictObject({ userId: name }), z.strictObject({ clientId: name })],
+      'expected {userId} or {clientId}',
+    ),
+    content: z.string().min(1),
+  }),
+  async handle(context, { to, content }) {
+    const tooLong = contentRefusal(context, content);
+    if (tooLong) return tooLong;
+    const receipt = await context.instance.direct(context.connection, to, content);
+    if ('refused' in receipt) return receipt;
+    return { type: 'ack', payload: { position: receipt.position, duplicate: receipt.duplicate } };
+  },
+});

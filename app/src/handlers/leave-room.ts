@@ -1,0 +1,10 @@
+import { z } from 'zod';
+import { defineHandler } from './handler.ts';
+
+export const leaveRoom = defineHandler({
+  type: 'leave_room',
+  payload: z.object({ room: z.string() }),
+  async handle({ instance, connection }, { room }) {
+    return (await instance.leave(connection, room)) ?? { type: 'left_room', payload: { room } };
+  },
+});

@@ -1,0 +1,12 @@
+/** Who is in a room, over the whole cluster. */
+import { z } from 'zod';
+import { defineHandler } from './handler.ts';
+
+export const listMembers = defineHandler({
+  type: 'list_members',
+  payload: z.object({ room: z.string() }),
+  async handle({ instance, connection }, { room }) {
+    const members = await instance.members(connection, room);
+    return 'refused' in members ? members : { type: 'members', payload: members };
+  },
+});

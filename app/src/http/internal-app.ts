@@ -1,0 +1,34 @@
+/** What the internal listener shows: readiness, metrics, status. Never behind the public listener. */
+import express, { type Express } from 'express';
+import type { Instance } from '../instance.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { handleErrors, notFound } from './errors.ts';
+
+export function createInternalApp(options: { instance: Instance; metrics: Metrics; logger: Logger }): Express {
+  const { instance, metrics } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.get('/health', (_request, response) => {
+    response.json({ status: 'ok' });
+  });
+  app.get('/health/ready', (_request, response) => {
+    const { state } = instance.status();
+    const status = state === 'ready' ? 'ready' : 'not_ready';
+    response
+      .status(state === 'ready' ? 200 : 503)
+      .json({ status, draining: instance.draining, broker: instance.brokerReady ? 'up' : 'down' });
+  });
+  app.get('/metrics', async (_request, response) => {
+    const { rooms } = instance.status();
+    metrics.rooms.set(rooms);
+    metrics.brokerUp.set(instance.brokerReady ? 1 : 0);
+    response.type(metrics.contentType).send(await metrics.text());
+  });
+  app.get('/status', (_request, response) => {
+    response.json(instance.status());
+  });
+  app.use(notFound);
+  app.use(handleErrors(options.logger));
+  return app;
+}

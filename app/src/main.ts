@@ -1,0 +1,199 @@
+/** Composition root: builds, wires, listens. The only file that reads process.env. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import packageJson from '../package.json' with { type: 'json' };
+import { createAuth } from './auth.ts';
+import type { Broker } from './broker/broker.ts';
+import { createMemoryBroker } from './broker/memory-broker.ts';
+import { createRedisBroker } from './broker/redis-broker.ts';
+import { createRedisLink } from './broker/redis-link.ts';
+import { closeCodes } from './close-codes.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
+import type { Connection, ConnectionOptions } from './connection.ts';
+import { createDispatch } from './handlers/dispatch.ts';
+import { handlers } from './handlers/index.ts';
+import { createHeartbeat } from './heartbeat.ts';
+import { createInternalApp } from './http/internal-app.ts';
+import { createPublicApp } from './http/public-app.ts';
+import { createHub } from './hub.ts';
+import { createInstance, type Instance } from './instance.ts';
+import { createLogger } from './logger.ts';
+import { createMetrics } from './metrics.ts';
+import { createMemoryPresence } from './presence/memory-presence.ts';
+import type { OnGone, Presence } from './presence/presence.ts';
+import { createRedisPresence } from './presence/redis-presence.ts';
+import { createShutdown } from './shutdown.ts';
+import { createThroughput } from './throughput.ts';
+import { createTimerWheel } from './timer-wheel.ts';
+import { createTokenExpiry } from './token-expiry.ts';
+import { createUpgrade } from './upgrade.ts';
+
+/** sysexits.h: something is wrong with the configuration. */
+const EX_CONFIG = 78;
+
+function readConfig(): Config {
+  try {
+    return loadConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exit(EX_CONFIG);
+  }
+}
+
+const config = readConfig();
+const logger = createLogger({ instanceId: config.INSTANCE_ID, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
+const metrics = createMetrics(Object.values(closeCodes).map(({ code }) => code));
+const throughput = createThroughput();
+const wheel = createTimerWheel();
+const hub = createHub<Connection>();
+const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
+
+const onMessage = (room: string, body: Buffer, except: string | undefined) => instance.deliver(room, body, except);
+const onGone: OnGone = (room, member, memberCount) => instance.handleGone(room, member, memberCount);
+const { broker, presence, connect } = createShared();
+
+function createShared(): { broker: Broker; presence: Presence; connect(): Promise<void> } {
+  if (config.BROKER === 'memory') {
+    return {
+      broker: createMemoryBroker({ onMessage }),
+      presence: createMemoryPresence(),
+      connect: async () => undefined,
+    };
+  }
+  const link = createRedisLink({
+    url: config.REDIS_URL,
+    password: config.REDIS_PASSWORD,
+    instanceId: config.INSTANCE_ID,
+    logger,
+  });
+  return {
+    broker: createRedisBroker({ link, onMessage }),
+    presence: createRedisPresence({ link, lease: config.PRESENCE_LEASE, onGone, logger }),
+    connect: () => link.connect(),
+  };
+}
+
+const instance: Instance = createInstance({
+  id: config.INSTANCE_ID,
+  version: packageJson.version,
+  hub,
+  broker,
+  presence,
+  wheel,
+  metrics,
+  throughput,
+  logger,
+  maxRooms: config.MAX_ROOMS_PER_CONNECTION,
+  drainWindow: config.DRAIN_WINDOW,
+  drainGrace: config.DRAIN_GRACE,
+  greeting: {
+    heartbeat: { interval: config.HEARTBEAT_INTERVAL, timeout: config.HEARTBEAT_TIMEOUT },
+    limits: {
+      maxFrameBytes: config.MAX_FRAME_BYTES,
+      maxContentLength: config.MAX_CONTENT_LENGTH,
+      maxRooms: config.MAX_ROOMS_PER_CONNECTION,
+      ratePerMinute: config.RATE_LIMIT_PER_MINUTE,
+      burst: config.RATE_LIMIT_BURST,
+    },
+  },
+});
+
+const heartbeat = createHeartbeat({ wheel, interval: config.HEARTBEAT_INTERVAL, timeout: config.HEARTBEAT_TIMEOUT });
+const tokenExpiry = createTokenExpiry({ wheel, warning: config.TOKEN_EXPIRY_WARNING });
+const dispatch = createDispatch({
+  handlers,
+  context: { instance, auth, tokenExpiry, maxContentLength: config.MAX_CONTENT_LENGTH },
+  metrics,
+  throughput,
+  logger,
+});
+
+const connectionOptions: ConnectionOptions = {
+  rateLimit: { perMinute: config.RATE_LIMIT_PER_MINUTE, burst: config.RATE_LIMIT_BURST },
+  abuseLimit: config.RATE_LIMIT_ABUSE,
+  maxBufferedBytes: config.MAX_BUFFERED_BYTES,
+  handleText: dispatch,
+  handleRefused: (_connection, code) => metrics.messagesRefused.inc({ code }),
+  handlePong: (connection) => heartbeat.handlePong(connection),
+  handleClosing(connection) {
+    heartbeat.stop(connection);
+    tokenExpiry.stop(connection);
+    instance.handleClosing(connection);
+  },
+  handleClosed(connection, code, reason) {
+    instance.handleClosed(connection);
+    metrics.handleClosed(code);
+    logger.info({ event: 'disconnected', clientId: connection.id, code, reason }, 'disconnected');
+  },
+};
+
+const upgrade = createUpgrade({
+  instance,
+  auth,
+  connectionOptions,
+  handleConnection(connection) {
+    heartbeat.start(connection);
+    tokenExpiry.watch(connection);
+    connection.open(instance.open(connection));
+  },
+  maxConnections: config.MAX_CONNECTIONS,
+  maxFrameBytes: config.MAX_FRAME_BYTES,
+  allowedOrigins: config.ALLOWED_ORIGINS,
+  trustProxy: config.TRUST_PROXY,
+  metrics,
+  logger,
+});
+
+const publicServer = createServer(createPublicApp({ auth, demo: config.DEMO, logger }));
+const internalServer = createServer(createInternalApp({ instance, metrics, logger }));
+publicServer.on('upgrade', upgrade.handleUpgrade);
+
+const shutdown = createShutdown({
+  deadline: config.SHUTDOWN_DEADLINE,
+  drain: () => instance.drain(),
+  terminateStragglers() {
+    const left = [...hub.connections.values()];
+    for (const connection of left) connection.terminate();
+    return left.length;
+  },
+  async leave() {
+    publicServer.close();
+    await presence.close();
+    await broker.close();
+    wheel.close();
+  },
+  exit: (code) => process.exit(code),
+  logger,
+});
+process.on('SIGTERM', shutdown.handleSignal);
+process.on('SIGINT', shutdown.handleSignal);
+process.on('uncaughtException', shutdown.handleFatal);
+process.on('unhandledRejection', shutdown.handleFatal);
+
+// Readiness can be asked from the start; the public listener opens when messages can flow, so that a proxy finds
+// a closed port, not a silent one, until then.
+await listen(internalServer, config.INTERNAL_PORT);
+await connect();
+await listen(publicServer, config.PORT);
+logger.info(
+  {
+    event: 'listening',
+    port: portOf(publicServer),
+    internalPort: portOf(internalServer),
+    version: packageJson.version,
+  },
+  `listening on port ${portOf(publicServer)}`,
+);
+
+async function listen(server: Server, port: number): Promise<void> {
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 15_000;
+  server.listen(port, config.HOST);
+  await once(server, 'listening');
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}

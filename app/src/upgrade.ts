@@ -1,0 +1,161 @@
+/**
+ * From an HTTP upgrade request to a connection: a ladder of guards, each with its own answer, and only then the
+ * handshake. Everything is refused before the upgrade, as HTTP with a JSON body `{error: {code, message}}`.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import proxyAddr from 'proxy-addr';
+import { WebSocketServer } from 'ws';
+import type { Auth, Identity } from './auth.ts';
+import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
+import type { Instance } from './instance.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import { SUBPROTOCOL, TOKEN_PROTOCOL_PREFIX } from './protocol.ts';
+
+/** Where the WebSocket answers: `/ws`, and `/` for clients written for the tutorial. */
+const PATHS = new Set(['/', '/ws']);
+
+/** How long an other side may take to answer a close frame before it is cut. */
+const CLOSE_TIMEOUT_MS = 3000;
+
+interface HandshakeRefusal {
+  status: 401 | 403 | 404 | 503;
+  code: string;
+  message: string;
+  /** Seconds. */
+  retryAfter?: number;
+}
+
+const statusTexts = { 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' };
+
+export interface Upgrade {
+  /** For the HTTP server's `upgrade` event. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  close(): void;
+}
+
+export function createUpgrade(options: {
+  instance: Instance;
+  auth: Auth;
+  connectionOptions: ConnectionOptions;
+  /** Called with every new connection before it is opened. */
+  handleConnection(connection: Connection): void;
+  maxConnections: number;
+  maxFrameBytes: number;
+  allowedOrigins: readonly string[];
+  trustProxy: readonly string[];
+  metrics: Metrics;
+  logger: Logger;
+}): Upgrade {
+  const { instance, auth, metrics } = options;
+  const trust = proxyAddr.compile([...options.trustProxy]);
+  const wss = new WebSocketServer({
+    noServer: true,
+    WebSocket: ConnectionSocket,
+    clientTracking: false,
+    maxPayload: options.maxFrameBytes,
+    // Compressed frames would be overtaken by the fan-out's raw writes.
+    perMessageDeflate: false,
+    // Newer than the types.
+    ...{ closeTimeout: CLOSE_TIMEOUT_MS },
+    handleProtocols: chooseProtocol,
+  });
+
+  /** The first guard that objects, or who is at the door. */
+  function check(request: IncomingMessage): { refusal: HandshakeRefusal } | { identity: Identity } {
+    const refuse = (status: HandshakeRefusal['status'], code: string, message: string, retryAfter?: number) => ({
+      refusal: { status, code, message, ...(retryAfter !== undefined && { retryAfter }) },
+    });
+    if (instance.draining) return refuse(503, 'DRAINING', 'this instance is restarting', 1);
+    const url = parseUrl(request);
+    if (!url || !PATHS.has(url.pathname)) return refuse(404, 'NOT_FOUND', 'the WebSocket is at /ws');
+    if (!isOriginAllowed(request, options.allowedOrigins)) {
+      return refuse(403, 'ORIGIN_FORBIDDEN', 'this origin may not connect (ALLOWED_ORIGINS)');
+    }
+    const verdict = auth.verify(readToken(request, url));
+    if ('problem' in verdict) return refuse(401, verdict.problem, verdict.message);
+    if (instance.connections.size >= options.maxConnections) {
+      return refuse(503, 'CONNECTION_LIMIT', 'this instance is full', 5);
+    }
+    return verdict;
+  }
+
+  return {
+    handleUpgrade(request, socket, head) {
+      const onError = () => socket.destroy();
+      socket.on('error', onError);
+      const outcome = check(request);
+      const address = () => proxyAddr(request, trust);
+      if ('refusal' in outcome) {
+        metrics.handshakesRefused.inc({ reason: outcome.refusal.code });
+        options.logger.info(
+          { event: 'handshake_refused', code: outcome.refusal.code, address: address() },
+          'refused a handshake',
+        );
+        answer(socket, outcome.refusal);
+        return;
+      }
+      const { userId, username, rooms, expiresAt } = outcome.identity;
+      wss.handleUpgrade(request, socket, head, (ws) => {
+        socket.off('error', onError);
+        const connection = new Connection(ws, socket as Socket, {
+          id: randomUUID(),
+          user: { userId, username, rooms, expiresAt },
+          explicit: ws.protocol === SUBPROTOCOL,
+          options: options.connectionOptions,
+        });
+        options.logger.info({ event: 'connected', clientId: connection.id, userId, address: address() }, 'connected');
+        options.handleConnection(connection);
+      });
+    },
+    close: () => wss.close(),
+  };
+}
+
+/**
+ * The kit's subprotocol where it is offered; else the entry that carries the token, because a client that offers
+ * protocols and is given none must fail the connection (RFC 6455, section 4.1). It goes back to its owner only.
+ */
+function chooseProtocol(offered: Set<string>): string | false {
+  if (offered.has(SUBPROTOCOL)) return SUBPROTOCOL;
+  return [...offered].find((entry) => entry.startsWith(TOKEN_PROTOCOL_PREFIX)) ?? false;
+}
+
+/** The token of a handshake: the Authorization header, else a subprotocol entry, else the query. */
+function readToken(request: IncomingMessage, url: URL): string | undefined {
+  const [, bearer] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  if (bearer) return bearer;
+  const entry = request.headers['sec-websocket-protocol']
+    ?.split(',')
+    .map((item) => item.trim())
+    .find((item) => item.startsWith(TOKEN_PROTOCOL_PREFIX));
+  return entry?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? url.searchParams.get('token') ?? undefined;
+}
+
+function parseUrl(request: IncomingMessage): URL | undefined {
+  return URL.parse(request.url ?? '', 'http://localhost') ?? undefined;
+}
+
+/** Browsers send an Origin and cannot forge it; a page of the same host may connect, others only when listed. */
+function isOriginAllowed(request: IncomingMessage, allowed: readonly string[]): boolean {
+  const { origin, host } = request.headers;
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true;
+  return URL.parse(origin)?.host === host;
+}
+
+function answer(socket: Duplex, { status, code, message, retryAfter }: HandshakeRefusal): void {
+  const body = JSON.stringify({ error: { code, message } });
+  const head = [
+    `HTTP/1.1 ${status} ${statusTexts[status]}`,
+    'Connection: close',
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
+    ...(status === 401 ? ['WWW-Authenticate: Bearer'] : []),
+  ];
+  socket.once('finish', () => socket.destroy());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

@@ -1,0 +1,30 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './.ci/summary-reporter.ts'],
+    // Suites that start whole clusters or a browser run alone: they share the machine's ports, engine and cores.
+    projects: [
+      {
+        test: {
+          name: 'app',
+          include: ['app/test/**/*.test.ts', 'app/client/test/**/*.test.ts', '.ci/*.test.ts'],
+          exclude: ['app/test/browser.test.ts'],
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'cluster',
+          include: ['app/test/browser.test.ts', 'deploy/test/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
