@@ -1,0 +1,277 @@
+# shellcheck shell=sh
+# The Compose driver: the verbs of env.sh over docker and docker compose. Services are always named, so that nothing
+# but what is asked for is touched.
+
+export COMPOSE_PROFILES=scaled # all instances are known
+COMPOSE_STATE=$CLUSTER_DIR/compose
+IMAGE=$COMPOSE_PROJECT_NAME-app
+READY_DEADLINE=60 # seconds
+MOST_OPEN_FILES=65536
+
+# In a process of its own, as the other driver's: what a verb sets goes with it.
+driver() (
+  verb=compose_$(printf '%s' "$1" | tr - _)
+  shift
+  "$verb" "$@"
+)
+
+compose() {
+  set -- --env-file "$ENV_FILE" "$@"
+  if [ "$TLS" = true ]; then set -- -f deploy/nginx/tls/compose.yml "$@"; fi
+  docker compose -f docker-compose.yml "$@" </dev/null
+}
+
+container() { printf '%s-%s-1' "$COMPOSE_PROJECT_NAME" "$1"; }
+runs() { [ "$(docker inspect -f '{{.State.Running}}' "$(container "$1")" 2>/dev/null)" = true ]; }
+
+# Runs a command whose output matters only when it fails; that ends the verb.
+quietly() {
+  "$@" >"$COMPOSE_STATE/output" 2>&1 || { tail -n 40 "$COMPOSE_STATE/output" >&2 && exit 1; }
+}
+
+compose_prepare() {
+  docker info >/dev/null 2>&1 || fail 'No Docker engine answers'
+  docker compose version >/dev/null 2>&1 || fail 'Docker has no Compose plugin: https://docs.docker.com/compose/install'
+  mkdir -p "$COMPOSE_STATE"
+  if ! runs nginx; then
+    free_port PUBLIC_PORT "$PUBLIC_PORT" "$PUBLIC_BIND"
+    [ "$TLS" = false ] || free_port TLS_PORT "$TLS_PORT" "$PUBLIC_BIND"
+  fi
+  runs prometheus || free_port PROMETHEUS_PORT "$PROMETHEUS_PORT" 127.0.0.1
+  write_files
+
+  images=$(compose config --images nginx redis prometheus | grep -vx "$IMAGE")
+  for image in $images; do
+    docker image inspect "$image" >/dev/null 2>&1 || { say "Pulling $image" && quietly docker pull "$image"; }
+  done
+  # Only a deploy changes the version. A repair and a larger cluster take the one that runs: that of the last instance,
+  # which a roll that failed has not reached.
+  last=$(running_instances | awk '{ print $NF }')
+  if [ -n "$last" ] && [ "${1:-}" != deploy ]; then
+    docker tag "$(docker inspect -f '{{.Image}}' "$(container "$last")")" "$IMAGE"
+  else
+    say "Building the image $IMAGE"
+    quietly compose build app1
+  fi
+  [ "$TLS" = false ] || OPENSSL_IMAGE=$(printf '%s\n' "$images" | grep nginx) \
+    sh deploy/cluster/certificate.sh "$COMPOSE_STATE/nginx/certificate"
+  # Engines that run under a limit themselves refuse a container more than that.
+  [ -s "$COMPOSE_STATE/open-files" ] ||
+    docker run --rm --network none "$IMAGE" sh -c 'ulimit -Hn' >"$COMPOSE_STATE/open-files"
+}
+
+# What the containers read, each as a user of its own, however strict the umask of this clone was. Nobody else gets
+# past CLUSTER_DIR.
+write_files() {
+  cp -R deploy/nginx deploy/redis deploy/prometheus "$COMPOSE_STATE"
+  mkdir -p "$COMPOSE_STATE/nginx/certificate"
+  chmod -R a+rX "$COMPOSE_STATE/nginx" "$COMPOSE_STATE/redis" "$COMPOSE_STATE/prometheus"
+  (
+    umask 077
+    # shellcheck disable=SC2154 # name is set here
+    for name in $GIVEN; do eval "printf \"%s='%s'\\n\" $name \"\$$name\""; done >"$COMPOSE_STATE/app.env"
+  )
+}
+
+# Ends with the name of its owner when a port is taken.
+free_port() { # free_port NAME PORT ADDRESS
+  owner=$(docker ps --filter "publish=$2" --format 'the container {{.Names}}' | head -n 1)
+  if [ -z "$owner" ] && command -v ss >/dev/null; then
+    owner=$(ss -Hltnp "sport = :$2" 2>/dev/null | awk -v address="$3" '
+      { local = $4; sub(/:[0-9]+$/, "", local) }
+      local == address || local ~ /^(0\.0\.0\.0|\*|\[::\])$/ || address == "0.0.0.0" {
+        print match($0, /"[^"]*",pid=[0-9]+/) ? substr($0, RSTART, RLENGTH) : "a process that cannot be seen"
+        exit
+      }' | sed 's/^"\(.*\)",pid=\(.*\)/\1 (pid \2)/')
+  elif [ -z "$owner" ] && command -v lsof >/dev/null; then
+    owner=$(lsof -nP -iTCP:"$2" -sTCP:LISTEN 2>/dev/null | awk 'NR == 2 { print $1 " (pid " $2 ")" }')
+  fi
+  [ -z "$owner" ] || fail "$1: port $2 is taken by $owner. Another one: make up $1=$(($2 + 1))"
+}
+
+compose_start() {
+  fresh='' running=''
+  for part in "$@"; do
+    case $part:$(! runs "$part" || echo running) in
+      app*:running) running="$running $part" ;;
+      app*) fresh="$fresh $part" ;;
+      # Recreated if, and only if, its settings or its files have changed.
+      *) up "$part" ;;
+    esac
+  done
+  # shellcheck disable=SC2086 # a list of names
+  [ -z "$fresh" ] || up --force-recreate $fresh
+  for part in $running; do
+    # One that is only waiting for Redis comes back by itself, and keeps its connections.
+    ready "$part" 15 || { note "$part runs but is not ready: starting it anew" && up --force-recreate "$part"; }
+  done
+  for part in "$@"; do
+    ready "$part" "$READY_DEADLINE" || {
+      docker logs --tail 10 "$(container "$part")" >&2 || :
+      fail "$part did not become ready; its last words are above"
+    }
+  done
+}
+
+up() {
+  find_subnet
+  OPEN_FILES=$(awk -v most="$MOST_OPEN_FILES" '{ print $1 ~ /^[0-9]+$/ && $1 < most ? $1 : most }' \
+    "$COMPOSE_STATE/open-files")
+  CONFIG_NGINX=$(find deploy/nginx -type f | sort | xargs cat | cksum)
+  CONFIG_REDIS=$(cksum <deploy/redis/redis.conf)
+  CONFIG_PROMETHEUS=$(cksum <deploy/prometheus/prometheus.yml)
+  export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS
+  quietly compose up --detach --no-deps --no-build "$@"
+}
+
+# The first three octets of the backend network: as it is, or before there is one, as the engine would choose.
+find_subnet() {
+  network=${COMPOSE_PROJECT_NAME}_backend
+  if ! SUBNET=$(subnet_of "$network"); then
+    docker network create --internal "$network.choice" >/dev/null
+    SUBNET=$(subnet_of "$network.choice")
+    docker network rm "$network.choice" >/dev/null
+  fi
+  export SUBNET="${SUBNET%.*}"
+}
+subnet_of() { docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' "$1" 2>/dev/null; }
+
+# Waits until a part passes its own health check; 1 when it has ended, or has not passed after some seconds.
+ready() { # ready PART SECONDS
+  check=$(docker inspect -f '{{join .Config.Healthcheck.Test " "}}' "$(container "$1")")
+  check=${check#CMD-SHELL } check=${check#CMD }
+  until=$(($(date +%s) + $2))
+  until docker exec "$(container "$1")" sh -c "$check" >/dev/null 2>&1; do
+    { runs "$1" && [ "$(date +%s)" -lt "$until" ]; } || return 1
+    sleep 0.2
+  done
+}
+
+compose_stop() {
+  for part in "$@"; do docker stop "$(container "$part")" >/dev/null 2>&1 & done
+  wait
+  for part in "$@"; do
+    docker inspect -f "$part {{.State.ExitCode}}" "$(container "$part")" 2>/dev/null || :
+  done
+}
+
+compose_signal() { # compose_signal PART SIGNAL
+  runs "$1" || fail "$1 is not running"
+  docker kill -s "$2" "$(container "$1")" >/dev/null
+}
+
+compose_states() {
+  format='{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.ExitCode}}'
+  format="$format {{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.State.StartedAt}} {{.ID}}"
+  ids=$(docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
+    --filter label=com.docker.compose.oneoff=False)
+  # shellcheck disable=SC2086 # a list of ids
+  { [ -z "$ids" ] || docker inspect -f "$format" $ids; } |
+    awk -v now="$(date +%s)" -v instances="$INSTANCES" -v most="$MAX_INSTANCES" '
+      # Seconds since the epoch of 2026-01-31T12:34:56Z.
+      function epoch(t,   y, m, d) {
+        y = substr(t, 1, 4) + 0; m = substr(t, 6, 2) + 0; d = substr(t, 9, 2) + 0
+        if (m <= 2) { y -= 1; m += 12 }
+        d += 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * m - 457) / 5) - 719469
+        return d * 86400 + substr(t, 12, 2) * 3600 + substr(t, 15, 2) * 60 + substr(t, 18, 2)
+      }
+      {
+        if ($2 == "running") state[$1] = $4 == "unhealthy" ? "unhealthy" : "running"
+        else if ($2 == "paused") state[$1] = "unhealthy"
+        else state[$1] = $2 == "created" ? "stopped" : "exited:" $3
+        uptime[$1] = $2 == "running" ? now - epoch($5) : "-"
+        id[$1] = substr($6, 1, 12)
+      }
+      function row(name, url) {
+        if (name in state) print name "\t" state[name] "\t" id[name] "\t" uptime[name] "\t" url
+        else print name "\tstopped\t-\t-\t" url
+      }
+      function lives(name) { return name in state && (state[name] == "running" || state[name] == "unhealthy") }
+      END {
+        for (i = 1; i <= most; i++) if (i <= instances || lives("app" i)) row("app" i, "http://app" i ":9100")
+        row("nginx", "http://nginx:8081")
+        row("redis", "redis://redis:6379")
+        row("prometheus", "http://prometheus:9090")
+      }'
+}
+
+compose_fetch() { docker exec "$(container "$1")" node app/tools/get.ts "http://127.0.0.1:9100$2"; }
+
+# In an instance that runs, or else in a container that reaches nothing.
+compose_tool() {
+  tool=$1
+  shift
+  at=$(running_instances)
+  if [ -n "$at" ]; then
+    docker exec "$(container "${at%% *}")" node "app/tools/$tool.ts" "$@"
+  else
+    docker run --rm --network none -e JWT_SECRET -e JWT_ISSUER -e JWT_AUDIENCE "$IMAGE" node "app/tools/$tool.ts" "$@"
+  fi
+}
+
+# Addresses, not names: NGINX can look names up again while it runs (`resolve`), but a request that is on its way
+# from one instance to the next when a look-up changes the list is answered 502.
+compose_configure() {
+  find_subnet
+  {
+    say '# Written by deploy/cluster.'
+    for name in $(instances "$1"); do say "server $SUBNET.$((100 + ${name#app})):3000 max_fails=0; # $name"; done
+  } >"$COMPOSE_STATE/nginx/upstream.conf.new"
+  {
+    say '['
+    for name in $(instances "$1"); do
+      say "  {\"targets\":[\"$name:9100\"],\"labels\":{\"instance\":\"$name\"}},"
+    done
+    say '  {"targets":["localhost:9090"],"labels":{"instance":"prometheus","job":"prometheus"}}'
+    say ']'
+  } >"$COMPOSE_STATE/prometheus/targets.json.new"
+  for file in nginx/upstream.conf prometheus/targets.json; do
+    chmod a+r "$COMPOSE_STATE/$file.new"
+    mv "$COMPOSE_STATE/$file.new" "$COMPOSE_STATE/$file"
+  done
+
+  # What a reload reads; the templates are filled in when the container starts.
+  now=$(cat "$COMPOSE_STATE/nginx/upstream.conf" "$COMPOSE_STATE"/nginx/certificate/*.pem 2>/dev/null | cksum)
+  [ "$now" != "$(cat "$COMPOSE_STATE/nginx-read" 2>/dev/null)" ] || return 0
+  ! runs nginx || compose_signal nginx HUP
+  say "$now" >"$COMPOSE_STATE/nginx-read"
+}
+
+# The app's lines as they are, for `pretty`; the others' with their names.
+compose_logs() {
+  follow=
+  if [ "${1:-}" = -f ]; then
+    follow='--follow --tail 100'
+    shift
+  fi
+  # shellcheck disable=SC2046 # a list of names
+  [ $# -gt 0 ] || set -- $(instances "$INSTANCES") nginx redis prometheus
+  apps='' others=''
+  for part in "$@"; do
+    case $part in app*) apps="$apps $part" ;; *) others="$others $part" ;; esac
+  done
+  # shellcheck disable=SC2086 # lists of words
+  {
+    [ -z "$others" ] || compose logs --no-color $follow $others &
+    others_pid=$!
+    trap 'kill "$others_pid" 2>/dev/null || :' EXIT
+    trap 'exit 130' INT TERM
+    [ -z "$apps" ] || compose logs --no-log-prefix $follow $apps
+    wait
+  }
+}
+
+compose_pretty() {
+  with_pretty_options docker run --rm -i --network none --read-only --log-driver none "$IMAGE" \
+    node node_modules/.bin/pino-pretty
+}
+
+compose_ws_url() { say ws://nginx:8081/ws; }
+
+# By the project's name alone: that works without the secrets, too.
+compose_remove() { # compose_remove [data]
+  mkdir -p "$COMPOSE_STATE"
+  cd "$COMPOSE_STATE" || exit
+  quietly docker compose -p "$COMPOSE_PROJECT_NAME" down --remove-orphans ${1:+--volumes}
+  [ -z "${1:-}" ] || docker image rm -f "$IMAGE" >/dev/null 2>&1 || :
+}

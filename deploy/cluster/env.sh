@@ -1,0 +1,206 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # its variables are for the commands that read it
+# The settings of the cluster, and what all its commands share; each begins with:  . "$(dirname "$0")/env.sh"
+#
+# What is given to make or stands in the environment wins over .env, and that over the defaults below.
+# The commands are written over a driver, compose.sh or native.ts, which knows these verbs:
+#   prepare [deploy]     see to all that is needed (image, packages, free ports); for a deploy, build anew
+#   start PART...        start these and wait until each is ready; what runs well is left as it is
+#   stop PART...         SIGTERM, then SIGKILL after STOP_GRACE seconds; prints `PART EXITCODE` for each
+#   signal PART SIGNAL   send a signal
+#   states               a line a known part, tab-separated: NAME STATE ID UPTIME_SECONDS URL
+#                        (STATE: running, unhealthy, exited:CODE or stopped; ID: pid or container)
+#   fetch INSTANCE PATH  GET from the instance's internal listener, the body on standard output
+#   tool NAME ARGS...    run app/tools/NAME.ts with the cluster's environment
+#   configure N          point NGINX and Prometheus at app1..appN; NGINX reloads if that is a change
+#   logs [-f] [PART...]  what the parts wrote
+#   pretty               the app's JSON lines from standard input, for people
+#   ws-url               the WebSocket on NGINX's internal listener, which lets a probe choose its address
+#   remove [data]        after all is stopped: what the driver made besides (networks, containers); the data, too
+set -eu
+
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$ROOT"
+
+say() { printf '%s\n' "$*"; }
+note() { printf '%s\n' "$*" >&2; }
+fail() { note "$@" && exit 1; }
+
+# Colours for people only.
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+  BOLD=$(printf '\033[1m') DIM=$(printf '\033[2m') GREEN=$(printf '\033[32m') RED=$(printf '\033[31m')
+  YELLOW=$(printf '\033[33m') RESET=$(printf '\033[0m')
+else
+  BOLD='' DIM='' GREEN='' RED='' YELLOW='' RESET=''
+fi
+
+# The app's variables that were given for this one command: they have to win over .env in the instances, too.
+app_settings() { sed -n '/^# --- app/,/^# --- cluster/s/^\([A-Z_]*\)=.*/\1/p' .env.example; }
+GIVEN=
+for name in $(app_settings); do
+  if eval "[ -n \"\${$name+given}\" ]"; then GIVEN="$GIVEN $name"; fi
+done
+given_instances=${INSTANCES-}
+
+# Sets what a file of NAME=VALUE lines says and the environment does not.
+read_settings() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    name=${line%%=*} value=${line#*=}
+    case $name in '' | *[!A-Za-z0-9_]* | [0-9]* | "$line") continue ;; esac
+    case $value in
+      \"*\") value=${value#\"} value=${value%\"} ;;
+      \'*\') value=${value#\'} value=${value%\'} ;;
+    esac
+    eval "[ -n \"\${$name+set}\" ] || export $name=\"\$value\""
+  done <"$1"
+}
+ENV_FILE=${ENV_FILE:-.env}
+[ ! -f "$ENV_FILE" ] || read_settings "$ENV_FILE"
+
+# --- defaults; .env.example says what they mean
+DRIVER=${DRIVER:-}
+INSTANCES=${INSTANCES:-3}
+PUBLIC_PORT=${PUBLIC_PORT:-8080}
+PUBLIC_BIND=${PUBLIC_BIND:-127.0.0.1}
+TLS=${TLS:-false}
+TLS_PORT=${TLS_PORT:-8443}
+TLS_CERT=${TLS_CERT:-}
+TLS_KEY=${TLS_KEY:-}
+STICKY_MODE=${STICKY_MODE:-ip_hash}
+TRUSTED_PROXIES=${TRUSTED_PROXIES:-}
+PROMETHEUS_PORT=${PROMETHEUS_PORT:-9090}
+CLUSTER_DIR=${CLUSTER_DIR:-.cluster}
+NATIVE_PORT_BASE=${NATIVE_PORT_BASE:-18100}
+COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-wsfleet}
+# --- end of defaults
+
+MAX_INSTANCES=16
+case $CLUSTER_DIR in /*) ;; *) CLUSTER_DIR=$ROOT/$CLUSTER_DIR ;; esac
+case $ENV_FILE in /*) ;; *) ENV_FILE=$ROOT/$ENV_FILE ;; esac
+mkdir -p "$CLUSTER_DIR"
+chmod 700 "$CLUSTER_DIR" # it holds secrets; what is in it may have to be readable by a container's user
+
+one_of() { # one_of NAME CHOICE...
+  chosen=$1
+  eval "value=\$$1"
+  shift
+  for choice in "$@"; do [ "$value" != "$choice" ] || return 0; done
+  fail "$chosen=$value: expected one of: $*"
+}
+whole_number() { # whole_number NAME VALUE MIN MAX
+  case $2 in '' | *[!0-9]* | ??????*) fail "$1=$2: expected a number from $3 to $4" ;; esac
+  { [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; } || fail "$1=$2: expected a number from $3 to $4"
+}
+one_of TLS true false
+one_of STICKY_MODE ip_hash hash off
+whole_number PUBLIC_PORT "$PUBLIC_PORT" 1 65535
+whole_number TLS_PORT "$TLS_PORT" 1 65535
+whole_number PROMETHEUS_PORT "$PROMETHEUS_PORT" 1 65535
+whole_number NATIVE_PORT_BASE "$NATIVE_PORT_BASE" 1024 65435
+case $TRUSTED_PROXIES in
+  *[!0-9a-fA-F.:/,]*) fail "TRUSTED_PROXIES=$TRUSTED_PROXIES: expected CIDRs, comma-separated" ;;
+esac
+
+# As NGINX reads it.
+NGINX_REALIP=$(printf '%s\n' "$TRUSTED_PROXIES" | tr ',' '\n' | sed -n 's/..*/set_real_ip_from &;/p' | tr '\n' ' ')
+
+# How long a part may take to end, in seconds: an instance has its SHUTDOWN_DEADLINE, and somewhat more until it is
+# killed.
+STOP_GRACE=$(printf '%s\n' "${SHUTDOWN_DEADLINE:-20s}" | awk '
+  { n = $0 + 0 }
+  /[0-9]ms$/ { n /= 1000 } /[0-9]m$/ { n *= 60 } /[0-9]h$/ { n *= 3600 } /[0-9]d$/ { n *= 86400 }
+  END { printf "%d", n + 10.999 }')
+
+export DRIVER PUBLIC_PORT PUBLIC_BIND TLS TLS_PORT TLS_CERT TLS_KEY STICKY_MODE TRUSTED_PROXIES PROMETHEUS_PORT
+export CLUSTER_DIR ENV_FILE NATIVE_PORT_BASE COMPOSE_PROJECT_NAME NGINX_REALIP STOP_GRACE
+
+# A cluster that is there keeps its driver and its size, until it is told otherwise.
+remembered() { [ ! -f "$CLUSTER_DIR/$1" ] || cat "$CLUSTER_DIR/$1"; }
+remember() { # remember NAME VALUE
+  printf '%s\n' "$2" >"$CLUSTER_DIR/$1.new" && mv "$CLUSTER_DIR/$1.new" "$CLUSTER_DIR/$1"
+}
+if [ -z "$given_instances" ]; then INSTANCES=$(remembered instances | grep . || echo "$INSTANCES"); fi
+whole_number INSTANCES "$INSTANCES" 1 "$MAX_INSTANCES"
+export INSTANCES
+[ -n "$DRIVER" ] || DRIVER=$(remembered driver)
+if [ -z "$DRIVER" ]; then
+  if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then DRIVER=compose; else DRIVER=native; fi
+fi
+one_of DRIVER compose native
+export DRIVER
+
+# The names of the instances 1..N or FROM..TO.
+instances() { # instances N | instances FROM TO
+  set -- "${2:+$1}" "${2:-$1}"
+  i=${1:-1}
+  while [ "$i" -le "$2" ]; do
+    printf 'app%s ' "$i"
+    i=$((i + 1))
+  done
+}
+# The instances that run, or may: all that are known and were not stopped, whatever INSTANCES says.
+running_instances() {
+  driver states | awk -F '\t' '$1 ~ /^app/ && ($2 == "running" || $2 == "unhealthy") { printf "%s ", $1 }'
+}
+
+# A value out of one line of flat JSON.
+field() { # field NAME JSON
+  printf '%s\n' "$2" | sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'
+}
+
+# Where people find the parts.
+case $PUBLIC_BIND in 127.0.0.1 | 0.0.0.0) public_host=localhost ;; *) public_host=$PUBLIC_BIND ;; esac
+if [ "$TLS" = true ]; then
+  PUBLIC_URL=https://$public_host:$TLS_PORT WEBSOCKET_URL=wss://$public_host:$TLS_PORT/ws
+else
+  PUBLIC_URL=http://$public_host:$PUBLIC_PORT WEBSOCKET_URL=ws://$public_host:$PUBLIC_PORT/ws
+fi
+PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT
+
+# .env with the secrets, made on first use; one that is there is kept, and completed.
+ensure_env_file() {
+  missing=
+  for name in JWT_SECRET REDIS_PASSWORD DEMO; do
+    grep -q "^$name=." "$ENV_FILE" 2>/dev/null || missing="$missing $name"
+  done
+  [ -n "$missing" ] || return 0
+  (
+    umask 077
+    {
+      [ ! -f "$ENV_FILE" ] || grep -vE "^($(echo "${missing# }" | tr ' ' '|'))=" "$ENV_FILE" || :
+      for name in $missing; do
+        case $name in
+          DEMO) say DEMO=true ;;
+          *) say "$name=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" ;;
+        esac
+      done
+    } >"$ENV_FILE.new"
+    mv "$ENV_FILE.new" "$ENV_FILE"
+  )
+  note "Wrote$missing into ${ENV_FILE#"$ROOT"/} (mode 600)"
+  for name in $missing; do eval "[ -n \"\${$name:-}\" ] || unset $name"; done
+  read_settings "$ENV_FILE"
+}
+
+# The native driver runs with the project's own Node, an npm package.
+install_packages() {
+  [ "${PACKAGES_READY:-}" != "$ROOT" ] || return 0
+  sh deploy/cluster/packages.sh >&2
+  export PACKAGES_READY="$ROOT" PATH="$ROOT/node_modules/.bin:$PATH"
+}
+
+with_pretty_options() { # with_pretty_options PINO-PRETTY...
+  "$@" ${BOLD:+--colorize} --singleLine --ignore instanceId,event --messageFormat '{instanceId}  {msg}'
+}
+
+if [ "$DRIVER" = compose ]; then
+  . deploy/cluster/compose.sh
+else
+  driver() {
+    install_packages
+    case $1 in
+      pretty) with_pretty_options pino-pretty ;;
+      *) node deploy/cluster/native.ts "$@" ;;
+    esac
+  }
+fi

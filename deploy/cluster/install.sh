@@ -1,0 +1,78 @@
+#!/bin/sh
+# Makes sure that programs are there:  install.sh nginx redis-server prometheus chromium npm node
+# As root on Debian or Ubuntu it installs the packages that are missing and says so; the packages start no
+# services. Otherwise it prints the one command to run, and ends with 1.
+set -eu
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin:/usr/local/bin
+root=$(cd "$(dirname "$0")/../.." && pwd)
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The project's Node (an npm package) needs libatomic, which a bare Debian lacks. No Node yet: nothing to say.
+node_starts() {
+  [ ! -x "$root/node_modules/.bin/node" ] || "$root/node_modules/.bin/node" --version >/dev/null 2>&1
+}
+
+missing=
+for program in "$@"; do
+  case $program in
+    node) node_starts || missing="$missing libatomic1" ;;
+    chromium) has chromium || has chromium-browser || has google-chrome || missing="$missing chromium" ;;
+    *) has "$program" || missing="$missing $program" ;;
+  esac
+done
+missing=${missing# }
+[ -n "$missing" ] || exit 0
+
+if ! has apt-get || [ "$(id -u)" != 0 ]; then
+  echo "Missing: $missing. Install with:" >&2
+  if has apt-get; then
+    echo "  sudo apt-get install --no-install-recommends $missing" >&2
+  elif has brew; then
+    formulas=
+    for package in $missing; do
+      case $package in
+        redis-server) formulas="$formulas redis" ;;
+        npm) formulas="$formulas node" ;;
+        *) formulas="$formulas $package" ;;
+      esac
+    done
+    echo "  brew install$formulas" >&2
+  else
+    echo "  your system's package manager (on Debian: apt-get install $missing)" >&2
+  fi
+  exit 1
+fi
+
+# invoke-rc.d asks this file whether a package may start its service: 101 is no.
+policy=/usr/sbin/policy-rc.d
+scratch=$(mktemp -d)
+[ ! -e "$policy" ] || cp -p "$policy" "$scratch/policy"
+restore() {
+  if [ -e "$scratch/policy" ]; then cp -p "$scratch/policy" "$policy"; else rm -f "$policy"; fi
+  rm -rf "$scratch"
+}
+trap restore EXIT
+trap 'exit 1' HUP INT TERM
+printf '#!/bin/sh\nexit 101\n' >"$policy"
+chmod 755 "$policy"
+
+install() {
+  # shellcheck disable=SC2086 # a list of words
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
+    install --no-install-recommends $missing >"$scratch/log" 2>&1
+}
+echo "Installing $missing (apt-get)" >&2
+# A package list that is missing or old shows as a failure, so it is renewed only then.
+if ! install && ! { apt-get -qq update >/dev/null && install; }; then
+  tail -n 20 "$scratch/log" >&2
+  echo "Could not install $missing; see above" >&2
+  exit 1
+fi
+
+# Nor shall they start at the next boot.
+if [ -d /run/systemd/system ]; then
+  for service in nginx redis-server prometheus; do
+    case " $missing " in *" $service "*) systemctl disable --quiet "$service" ;; esac
+  done
+fi

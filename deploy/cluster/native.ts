@@ -1,0 +1,113 @@
+/**
+ * The native driver: the verbs of env.sh over processes of this machine, for machines without a Docker engine.
+ *   node deploy/cluster/native.ts VERB ARGS
+ * Exits 0, or 1 with the reason on standard error.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join, resolve } from 'node:path';
+import { loadConfig } from '../../app/src/config.ts';
+import { createCluster } from './native/cluster.ts';
+import { tlsDir } from './native/configuration.ts';
+import { loadSettings } from './native/settings.ts';
+
+const FETCH_TIMEOUT_MS = 3_000;
+const LOG_LINES = 200;
+
+const root = resolve(import.meta.dirname, '../..');
+
+type Verb = (...args: string[]) => Promise<number> | number;
+
+function createVerbs(): Record<string, Verb> {
+  const settings = loadSettings(root, process.env);
+  const cluster = createCluster(settings, console.error);
+  /** A script that says itself what went wrong. */
+  const shell = (script: string, ...args: string[]) => {
+    const { status } = spawnSync('sh', [join(root, 'deploy/cluster', script), ...args], { stdio: 'inherit' });
+    if (status !== 0) process.exit(1);
+  };
+  const run = (program: string, args: readonly string[]) => ended(spawn(program, args, { stdio: 'inherit' }));
+  return {
+    async prepare() {
+      loadConfig(settings.appEnv); // before anything is stopped for it
+      await cluster.prepare((programs) => {
+        shell('install.sh', ...programs);
+        if (settings.tls) {
+          mkdirSync(tlsDir(settings), { recursive: true, mode: 0o700 });
+          shell('certificate.sh', tlsDir(settings));
+        }
+      });
+      return 0;
+    },
+    async start(...names) {
+      await cluster.start(names);
+      return 0;
+    },
+    async stop(...names) {
+      await cluster.stop(names, (name, code) => console.log(`${name} ${code}`));
+      return 0;
+    },
+    signal(name = '', signal = 'TERM') {
+      cluster.signal(name, parseSignal(signal));
+      return 0;
+    },
+    async states() {
+      for (const { name, state, pid, uptimeSeconds, url } of await cluster.states()) {
+        console.log([name, state, pid ?? '-', uptimeSeconds ?? '-', url].join('\t'));
+      }
+      return 0;
+    },
+    async fetch(name = '', path = '/') {
+      const response = await fetch(new URL(path, cluster.urlOf(name)), {
+        signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+      });
+      console.log((await response.text()).trimEnd());
+      return response.ok ? 0 : 1;
+    },
+    tool: (name = '', ...args) => run(process.execPath, [join(root, `app/tools/${name}.ts`), ...args]),
+    async configure(instances) {
+      await cluster.configure(Number(instances));
+      return 0;
+    },
+    logs(...args) {
+      const follow = args[0] === '-f';
+      const files = cluster.logFiles(follow ? args.slice(1) : args);
+      if (files.length === 0) return 0;
+      return run('tail', ['-q', '-n', String(LOG_LINES), ...(follow ? ['-F'] : []), ...files]);
+    },
+    'ws-url'() {
+      console.log(`ws://127.0.0.1:${settings.nginxInternalPort}/ws`);
+      return 0;
+    },
+    remove(data) {
+      if (data === 'data') rmSync(settings.dir, { recursive: true, force: true });
+      return 0;
+    },
+  };
+}
+
+/** `KILL`, `kill` and `SIGKILL` are the same. */
+function parseSignal(text: string): NodeJS.Signals {
+  const name = text.toUpperCase().replace(/^(?!SIG)/, 'SIG');
+  if (!Object.hasOwn(constants.signals, name)) throw new Error(`there is no signal ${text}`);
+  return name as NodeJS.Signals;
+}
+
+function ended(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+}
+
+try {
+  const [name = '', ...args] = process.argv.slice(2);
+  const verbs = createVerbs();
+  const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  if (!verb) throw new Error(`usage: native.ts ${Object.keys(verbs).join('|')}`);
+  process.exitCode = await verb(...args);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

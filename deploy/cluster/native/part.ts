@@ -1,0 +1,162 @@
+/** The parts of a cluster: how each is started, where it listens, when it is ready and how it is stopped. */
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { nginxDir, prometheusDir, redisConf } from './configuration.ts';
+import { reloadNginx } from './nginx.ts';
+import type { Command } from './process.ts';
+import { problemOfHttp, problemOfRedis } from './readiness.ts';
+import { hostOf, type Settings } from './settings.ts';
+import { filesIn } from './template.ts';
+
+export interface Part {
+  name: string;
+  /** As Debian calls the program, for install.sh. */
+  program: string;
+  command(): Command;
+  /** What it listens on; `variable` says what to change when another process does. */
+  listens: readonly { host: string; port: number; variable: string }[];
+  url: string;
+  /** Resolves to undefined when it is ready, else to what it says instead. */
+  problem(): Promise<string | undefined>;
+  /**
+   * What happens when it runs with another command, environment or configuration than it should: it is told to read
+   * that; it is started anew; or it is left alone, since that would cost its connections, until it is rolled.
+   */
+  change: { reload(command: Command, pid: number): Promise<void> } | 'restart' | 'roll';
+  /** Signals that end it, politest first, each with the time it is given; SIGKILL follows. */
+  stopping: readonly { signal: NodeJS.Signals; ms: number }[];
+}
+
+// The same whoever starts the cluster: a part whose command or environment differs is started anew.
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin';
+
+export function createParts(settings: Settings, instances: number): Part[] {
+  const apps = Array.from({ length: instances }, (_, index) => createApp(settings, index + 1));
+  return [...apps, createNginx(settings), createRedis(settings), createPrometheus(settings)];
+}
+
+function createApp(settings: Settings, instance: number): Part {
+  const name = `app${instance}`;
+  const port = settings.appPort(instance);
+  const internalPort = settings.appInternalPort(instance);
+  const url = `http://127.0.0.1:${internalPort}`;
+  return {
+    name,
+    program: 'node',
+    command: () => ({
+      program: process.execPath,
+      args: [join(settings.root, 'app/src/main.ts')],
+      env: {
+        ...settings.appEnv,
+        PATH,
+        INSTANCE_ID: name,
+        PORT: String(port),
+        INTERNAL_PORT: String(internalPort),
+      },
+      cwd: settings.root,
+    }),
+    listens: [port, internalPort].map((each) => ({ host: '127.0.0.1', port: each, variable: 'NATIVE_PORT_BASE' })),
+    url,
+    problem: () => problemOfHttp(`${url}/health/ready`),
+    change: 'roll',
+    stopping: [{ signal: 'SIGTERM', ms: settings.stopGraceMs }],
+  };
+}
+
+function createNginx(settings: Settings): Part {
+  const { publicBind: host, nginxInternalPort: internalPort } = settings;
+  return {
+    name: 'nginx',
+    program: 'nginx',
+    command: () => ({
+      program: find('nginx'),
+      // -e: where it logs until it has read the configuration.
+      args: ['-p', `${nginxDir(settings)}/`, '-e', 'stderr', '-c', 'conf/nginx.conf', '-g', 'daemon off;'],
+      env: { PATH },
+      cwd: settings.dir,
+      reads: filesIn(nginxDir(settings))
+        .filter((file) => !file.startsWith(join(nginxDir(settings), 'run')))
+        .map(read),
+    }),
+    listens: [
+      { host, port: settings.publicPort, variable: 'PUBLIC_PORT' },
+      ...(settings.tls ? [{ host, port: settings.tlsPort, variable: 'TLS_PORT' }] : []),
+      { host: '127.0.0.1', port: internalPort, variable: 'NATIVE_PORT_BASE' },
+    ],
+    url: `http://${hostOf(host)}:${settings.publicPort}`,
+    problem: () => problemOfHttp(`http://127.0.0.1:${internalPort}/stub_status`),
+    change: { reload: reloadNginx },
+    // SIGQUIT lets requests finish, but waits for open WebSockets too; SIGTERM does not.
+    stopping: [
+      { signal: 'SIGQUIT', ms: 1_000 },
+      { signal: 'SIGTERM', ms: 3_000 },
+    ],
+  };
+}
+
+function createRedis(settings: Settings): Part {
+  const { redisPort: port } = settings;
+  return {
+    name: 'redis',
+    program: 'redis-server',
+    command: () => ({
+      program: find('redis-server'),
+      args: [redisConf(settings)],
+      env: { PATH },
+      cwd: settings.dir,
+      reads: [redisConf(settings), join(settings.root, 'deploy/redis/redis.conf')].map(read),
+    }),
+    listens: [{ host: '127.0.0.1', port, variable: 'NATIVE_PORT_BASE' }],
+    url: `redis://127.0.0.1:${port}`,
+    problem: () => problemOfRedis(port, settings.redisPassword),
+    change: 'restart',
+    stopping: [{ signal: 'SIGTERM', ms: settings.stopGraceMs }],
+  };
+}
+
+function createPrometheus(settings: Settings): Part {
+  const { prometheusPort: port } = settings;
+  const dir = prometheusDir(settings);
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    name: 'prometheus',
+    program: 'prometheus',
+    command: () => ({
+      program: find('prometheus'),
+      args: [
+        `--config.file=${join(dir, 'prometheus.yml')}`,
+        `--storage.tsdb.path=${join(dir, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      env: { PATH },
+      cwd: settings.dir,
+      // All but the targets, which it watches itself.
+      reads: filesIn(dir)
+        .filter((file) => file.endsWith('.yml'))
+        .map(read),
+    }),
+    listens: [{ host: '127.0.0.1', port, variable: 'PROMETHEUS_PORT' }],
+    url,
+    problem: () => problemOfHttp(`${url}/-/ready`),
+    change: 'restart',
+    stopping: [{ signal: 'SIGTERM', ms: settings.stopGraceMs }],
+  };
+}
+
+/** The absolute path of a program; ordinary users' PATH often lacks the folders of servers. */
+export function find(program: string): string {
+  for (const folder of `${process.env['PATH']}${delimiter}${PATH}`.split(delimiter)) {
+    const file = join(folder, program);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // The next one.
+    }
+  }
+  throw new Error(`${program} is not installed: run make up, or deploy/cluster/install.sh ${program}`);
+}
+
+function read(file: string): string {
+  return readFileSync(file, 'utf8');
+}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Starts the cluster, or repairs it: what runs well is left alone. Running instances keep their version; deploying
+# a new one is roll.sh's.
+. "$(dirname "$0")/env.sh"
+
+begin=$(date +%s)
+ensure_env_file
+driver prepare
+remember driver "$DRIVER"
+wanted=$(instances "$INSTANCES")
+surplus=$(for name in $(running_instances); do case " $wanted" in *" $name "*) ;; *) echo "$name" ;; esac; done)
+
+# shellcheck disable=SC2086 # lists of names
+{
+  driver start redis
+  driver start $wanted
+  remember instances "$INSTANCES"
+  driver configure "$INSTANCES"
+  driver start nginx prometheus
+  [ -z "$surplus" ] || driver stop $surplus | sed 's/ / drained, exit code /'
+}
+say "Up in $(($(date +%s) - begin)) s"
+exec sh deploy/cluster/status.sh
