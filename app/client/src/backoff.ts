@@ -1,0 +1,30 @@
+/**
+ * Full-jitter backoff: a wait is anywhere between 0 and a ceiling that doubles from `base` to `cap` (milliseconds), so
+ * that clients which lost one instance together do not come back together.
+ * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+ */
+export interface Backoff {
+  /** Waits handed out since the last reset. */
+  readonly attempts: number;
+  /** The next wait in milliseconds. */
+  next(): number;
+  reset(): void;
+}
+
+export function createBackoff(options: { base: number; cap: number; random: () => number }): Backoff {
+  const { base, cap, random } = options;
+  let attempts = 0;
+  return {
+    get attempts() {
+      return attempts;
+    },
+    next() {
+      const ceiling = Math.min(cap, base * 2 ** attempts);
+      attempts += 1;
+      return Math.round(random() * ceiling);
+    },
+    reset() {
+      attempts = 0;
+    },
+  };
+}

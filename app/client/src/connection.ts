@@ -1,0 +1,223 @@
+/**
+ * One socket's life: token, handshake, `connected`, messages, end. It knows nothing of reconnecting: it ends exactly
+ * once, says how, and whoever made it decides what comes next.
+ */
+import type { Clock } from './clock.ts';
+import { type Comeback, comebackAfter } from './close-codes.ts';
+import { RequestError } from './errors.ts';
+import {
+  type Answer,
+  type ErrorPayload,
+  type Frame,
+  parseFrame,
+  type Requests,
+  type RequestType,
+  type ServerMessages,
+  SUBPROTOCOL,
+  TOKEN_PROTOCOL_PREFIX,
+} from './protocol.ts';
+import { OPEN, type Socket, type SocketConstructor } from './socket.ts';
+
+/** How a connection ended; `code` is a close code, 1006 where there was no close frame. */
+export interface Ending {
+  code: number;
+  reason: string;
+  comeback: Comeback;
+}
+
+/** Milliseconds throughout. */
+export interface ConnectionOptions {
+  url: string;
+  /** Undefined: there is none, so do not come back. A rejection: try again later. */
+  readToken(): Promise<string | undefined>;
+  /** A new id for a request; ids of one client never repeat. */
+  nextId(): string;
+  WebSocket: SocketConstructor;
+  clock: Clock;
+  connectTimeout: number;
+  requestTimeout: number;
+  /** Overrides what the server says in `connected`. */
+  heartbeat: { interval?: number; timeout?: number };
+  handleConnected(connection: Connection): void;
+  /** Every frame; `isAnswer` when a request waits for it. */
+  handleFrame(connection: Connection, frame: Frame, isAnswer: boolean): void;
+  handleEnd(connection: Connection, ending: Ending): void;
+}
+
+export interface Connection {
+  /** What the server said first, and when; undefined before. */
+  readonly connected: (ServerMessages['connected'] & { at: number }) | undefined;
+  readonly ended: boolean;
+  /** When the server asked to reconnect (ms since the epoch), once it did. */
+  readonly slotAt: number | undefined;
+  /**
+   * Sends a request and waits for the frame with its id.
+   * @throws {RequestError} the server's refusal, NOT_CONNECTED, CONNECTION_LOST, TIMEOUT or CLOSED
+   */
+  request<T extends RequestType>(type: T, payload: Requests[T]['payload']): Promise<Answer<T>>;
+  /** Sends a message that has no answer. @returns whether there was a socket to take it */
+  send(type: string, payload: object, id?: string): boolean;
+  /** Resolves when no request is under way. */
+  idle(): Promise<void>;
+  /** Ends it with 1000. Resolves when the other side has answered, or after 2 s. */
+  close(): Promise<void>;
+}
+
+/** What the other side gets to answer a close frame. */
+const CLOSE_TIMEOUT = 2_000;
+
+interface Pending {
+  resolve(payload: unknown): void;
+  reject(error: RequestError): void;
+  timer: unknown;
+}
+
+export function createConnection(options: ConnectionOptions): Connection {
+  const { clock } = options;
+  const pending = new Map<string, Pending>();
+  let socket: Socket | undefined;
+  let connected: Connection['connected'];
+  let ended = false;
+  let slotAt: number | undefined;
+  let heardAt = 0;
+  let idleWaiters: (() => void)[] = [];
+  let socketClosed = () => {};
+  /** The connect deadline first, then the heartbeat. */
+  let timer = clock.setTimeout(
+    () => end({ code: 1006, reason: 'no connection in time', comeback: 'backoff' }),
+    options.connectTimeout,
+  );
+
+  async function open(): Promise<void> {
+    let token: string | undefined;
+    try {
+      token = await options.readToken();
+    } catch (error) {
+      return end({ code: 1006, reason: messageOf(error), comeback: 'backoff' });
+    }
+    if (ended) return;
+    if (token === undefined) return end({ code: 1006, reason: 'no token', comeback: 'never' });
+    try {
+      socket = new options.WebSocket(options.url, [SUBPROTOCOL, TOKEN_PROTOCOL_PREFIX + token]);
+    } catch (error) {
+      // A URL or a token that no handshake can carry.
+      return end({ code: 1006, reason: messageOf(error), comeback: 'never' });
+    }
+    socket.addEventListener('message', ({ data }) => handleData(data));
+    socket.addEventListener('close', ({ code, reason }) => {
+      socketClosed();
+      end({ code, reason, comeback: comebackAfter(code) });
+    });
+    // `close` follows and says all there is to know, which is little: a browser hides a refused handshake's status.
+    socket.addEventListener('error', () => {});
+  }
+
+  function handleData(data: unknown): void {
+    heardAt = clock.now();
+    const frame = ended ? undefined : parseFrame(data);
+    if (!frame) return;
+    if (frame.type === 'connected' && !connected) {
+      connected = { ...(frame.payload as ServerMessages['connected']), at: heardAt };
+      clock.clearTimeout(timer);
+      listen();
+      options.handleConnected(connection);
+    } else if (frame.type === 'server_shutdown') {
+      slotAt = heardAt + (frame.payload as ServerMessages['server_shutdown']).reconnectInMs;
+    }
+    const request = frame.id === undefined ? undefined : take(frame.id);
+    // At once, not when the promise gets its turn: the next frame of the same read must find what this one changed.
+    options.handleFrame(connection, frame, request !== undefined);
+    if (frame.type === 'error') request?.reject(new RequestError(frame.payload as ErrorPayload));
+    else request?.resolve(frame.payload);
+  }
+
+  /** Waits for silence, then asks: a link that died without a word is found, and nothing is sent while others talk. */
+  function listen(): void {
+    const interval = options.heartbeat.interval ?? connected?.heartbeat.interval ?? 30_000;
+    const timeout = options.heartbeat.timeout ?? connected?.heartbeat.timeout ?? 10_000;
+    const silence = clock.now() - heardAt;
+    if (silence < interval) {
+      timer = clock.setTimeout(listen, interval - silence);
+      return;
+    }
+    const askedAt = clock.now();
+    send('ping', {});
+    timer = clock.setTimeout(() => {
+      if (heardAt >= askedAt) listen();
+      else end({ code: 4000, reason: 'heartbeat timeout', comeback: 'backoff' });
+    }, timeout);
+  }
+
+  function send(type: string, payload: object, id?: string): boolean {
+    if (ended || socket?.readyState !== OPEN) return false;
+    socket.send(JSON.stringify({ type, payload, timestamp: clock.now(), id }));
+    return true;
+  }
+
+  function take(id: string): Pending | undefined {
+    const request = pending.get(id);
+    if (!request) return undefined;
+    clock.clearTimeout(request.timer);
+    pending.delete(id);
+    if (pending.size === 0) {
+      for (const resolve of idleWaiters) resolve();
+      idleWaiters = [];
+    }
+    return request;
+  }
+
+  function end(ending: Ending, code: 'CONNECTION_LOST' | 'CLOSED' = 'CONNECTION_LOST'): void {
+    if (ended) return;
+    ended = true;
+    clock.clearTimeout(timer);
+    // No waiting for the other side: where the link is dead, its close event would be minutes away.
+    socket?.close(1000, 'done');
+    const message = code === 'CLOSED' ? 'the client was closed' : `the connection ended (${ending.code})`;
+    for (const id of [...pending.keys()]) take(id)?.reject(new RequestError({ code, message, uncertain: true }));
+    options.handleEnd(connection, ending);
+  }
+
+  const connection: Connection = {
+    get connected() {
+      return connected;
+    },
+    get ended() {
+      return ended;
+    },
+    get slotAt() {
+      return slotAt;
+    },
+    send,
+    request: (type, payload) =>
+      new Promise((resolve, reject) => {
+        const id = options.nextId();
+        if (!connected || !send(type, payload, id)) {
+          reject(new RequestError({ code: 'NOT_CONNECTED', message: 'there is no connection' }));
+          return;
+        }
+        const expire = () =>
+          take(id)?.reject(new RequestError({ code: 'TIMEOUT', message: `no answer to ${type}`, uncertain: true }));
+        const timer = clock.setTimeout(expire, options.requestTimeout);
+        pending.set(id, { resolve: (answer) => resolve(answer as never), reject, timer });
+      }),
+    idle: () => (pending.size === 0 ? Promise.resolve() : new Promise((resolve) => void idleWaiters.push(resolve))),
+    close() {
+      const closed = new Promise<void>((resolve) => {
+        if (!socket || ended) return resolve();
+        const timer = clock.setTimeout(resolve, CLOSE_TIMEOUT);
+        socketClosed = () => {
+          clock.clearTimeout(timer);
+          resolve();
+        };
+      });
+      end({ code: 1000, reason: 'done', comeback: 'never' }, 'CLOSED');
+      return closed;
+    },
+  };
+  void open();
+  return connection;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

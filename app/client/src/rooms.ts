@@ -1,0 +1,118 @@
+/**
+ * The rooms that the application wants to be in. They outlive connections: each new one joins them again, until they
+ * are left or the server refuses for good.
+ *
+ * While two connections are open (make before break) a room belongs to the one that joined it last: what the other one
+ * still brings for it is dropped, so that nothing is shown twice.
+ */
+import type { Clock } from './clock.ts';
+import type { Connection } from './connection.ts';
+import { RequestError } from './errors.ts';
+import type { ServerMessages } from './protocol.ts';
+
+type Joined = ServerMessages['joined_room'];
+
+interface Room {
+  readonly name: string;
+  owner: Connection | undefined;
+  waiters: { resolve(joined: Joined): void; reject(error: RequestError): void }[];
+}
+
+/** Joins under way at once on one connection: below the burst that a server's rate limit lets through. */
+const PARALLEL_JOINS = 8;
+
+export interface Rooms {
+  readonly names: readonly string[];
+  /** Wants a room from now on; resolves when one of `connections`, or one to come, has joined it. */
+  join(name: string, connections: readonly Connection[]): Promise<Joined>;
+  leave(name: string, connections: readonly Connection[]): Promise<void>;
+  /** Joins every wanted room on a new connection; resolves when each is joined or refused. Never rejects. */
+  joinAll(connection: Connection): Promise<void>;
+  handleJoined(connection: Connection, name: string): void;
+  /** Whether another connection is the one that brings this room's frames. */
+  isElsewhere(connection: Connection, name: string): boolean;
+  handleEnd(connection: Connection): void;
+  /** Those who wait for a join learn that it will not come; the rooms stay wanted. */
+  rejectWaiting(error: RequestError): void;
+}
+
+export function createRooms(options: {
+  names: readonly string[];
+  clock: Clock;
+  /** Called when the server refuses a room for good; the room is not wanted any more. */
+  handleRefused(error: RequestError, room: string): void;
+}): Rooms {
+  const { clock } = options;
+  const rooms = new Map<string, Room>();
+  for (const name of options.names) rooms.set(name, { name, owner: undefined, waiters: [] });
+
+  async function joinOn(connection: Connection, room: Room): Promise<void> {
+    while (rooms.get(room.name) === room && !connection.ended) {
+      try {
+        const joined = await connection.request('join_room', { room: room.name });
+        for (const waiter of room.waiters.splice(0)) waiter.resolve(joined);
+        return;
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        // With the connection goes the attempt, not the wish.
+        if (connection.ended || error.code === 'NOT_CONNECTED') return;
+        const wait = error.code === 'TIMEOUT' ? 0 : error.retryAfter;
+        if (wait === undefined) return refuse(room, error);
+        await new Promise<void>((resolve) => void clock.setTimeout(resolve, wait));
+      }
+    }
+  }
+
+  function refuse(room: Room, error: RequestError): void {
+    if (rooms.get(room.name) === room) rooms.delete(room.name);
+    for (const waiter of room.waiters.splice(0)) waiter.reject(error);
+    options.handleRefused(error, room.name);
+  }
+
+  return {
+    get names() {
+      return [...rooms.keys()];
+    },
+    join(name, connections) {
+      const room = rooms.get(name) ?? { name, owner: undefined, waiters: [] };
+      rooms.set(name, room);
+      const joined = new Promise<Joined>((resolve, reject) => void room.waiters.push({ resolve, reject }));
+      // A refusal is an `error` event too, so it is no fault to leave this promise alone.
+      joined.catch(() => {});
+      for (const connection of connections) void joinOn(connection, room);
+      return joined;
+    },
+    async leave(name, connections) {
+      const room = rooms.get(name);
+      rooms.delete(name);
+      const error = new RequestError({ code: 'LEFT', message: 'the room was left before it was joined' });
+      for (const waiter of room?.waiters.splice(0) ?? []) waiter.reject(error);
+      const left = await Promise.allSettled(connections.map((each) => each.request('leave_room', { room: name })));
+      for (const [index, result] of left.entries()) {
+        // A connection that ended has left all its rooms.
+        if (result.status === 'rejected' && !connections[index]?.ended) throw result.reason;
+      }
+    },
+    async joinAll(connection) {
+      const queue = [...rooms.values()];
+      const work = async () => {
+        for (let room = queue.shift(); room; room = queue.shift()) await joinOn(connection, room);
+      };
+      await Promise.all(Array.from({ length: PARALLEL_JOINS }, work));
+    },
+    handleJoined(connection, name) {
+      const room = rooms.get(name);
+      if (room) room.owner = connection;
+    },
+    isElsewhere(connection, name) {
+      const owner = rooms.get(name)?.owner;
+      return owner !== undefined && owner !== connection;
+    },
+    handleEnd(connection) {
+      for (const room of rooms.values()) if (room.owner === connection) room.owner = undefined;
+    },
+    rejectWaiting(error) {
+      for (const room of rooms.values()) for (const waiter of room.waiters.splice(0)) waiter.reject(error);
+    },
+  };
+}
