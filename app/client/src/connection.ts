@@ -5,6 +5,7 @@
 import type { Clock } from './clock.ts';
 import { type Comeback, comebackAfter } from './close-codes.ts';
 import { RequestError } from './errors.ts';
+import { createPendingRequests } from './pending-requests.ts';
 import {
   type Answer,
   type ErrorPayload,
@@ -66,21 +67,14 @@ export interface Connection {
 /** What the other side gets to answer a close frame. */
 const CLOSE_TIMEOUT = 2_000;
 
-interface Pending {
-  resolve(payload: unknown): void;
-  reject(error: RequestError): void;
-  timer: unknown;
-}
-
 export function createConnection(options: ConnectionOptions): Connection {
   const { clock } = options;
-  const pending = new Map<string, Pending>();
+  const requests = createPendingRequests({ clock, timeout: options.requestTimeout });
   let socket: Socket | undefined;
   let connected: Connection['connected'];
   let ended = false;
   let slotAt: number | undefined;
   let heardAt = 0;
-  let idleWaiters: (() => void)[] = [];
   let socketClosed = () => {};
   /** The connect deadline first, then the heartbeat. */
   let timer = clock.setTimeout(
@@ -124,11 +118,11 @@ export function createConnection(options: ConnectionOptions): Connection {
     } else if (frame.type === 'server_shutdown') {
       slotAt = heardAt + (frame.payload as ServerMessages['server_shutdown']).reconnectInMs;
     }
-    const request = frame.id === undefined ? undefined : take(frame.id);
     // At once, not when the promise gets its turn: the next frame of the same read must find what this one changed.
-    options.handleFrame(connection, frame, request !== undefined);
-    if (frame.type === 'error') request?.reject(new RequestError(frame.payload as ErrorPayload));
-    else request?.resolve(frame.payload);
+    options.handleFrame(connection, frame, requests.has(frame.id));
+    if (frame.id === undefined) return;
+    if (frame.type === 'error') requests.reject(frame.id, frame.payload as ErrorPayload);
+    else requests.resolve(frame.id, frame.payload);
   }
 
   /** Waits for silence, then asks: a link that died without a word is found, and nothing is sent while others talk. */
@@ -154,26 +148,13 @@ export function createConnection(options: ConnectionOptions): Connection {
     return true;
   }
 
-  function take(id: string): Pending | undefined {
-    const request = pending.get(id);
-    if (!request) return undefined;
-    clock.clearTimeout(request.timer);
-    pending.delete(id);
-    if (pending.size === 0) {
-      for (const resolve of idleWaiters) resolve();
-      idleWaiters = [];
-    }
-    return request;
-  }
-
   function end(ending: Ending, code: 'CONNECTION_LOST' | 'CLOSED' = 'CONNECTION_LOST'): void {
     if (ended) return;
     ended = true;
     clock.clearTimeout(timer);
     // No waiting for the other side: where the link is dead, its close event would be minutes away.
     socket?.close(1000, 'done');
-    const message = code === 'CLOSED' ? 'the client was closed' : `the connection ended (${ending.code})`;
-    for (const id of [...pending.keys()]) take(id)?.reject(new RequestError({ code, message, uncertain: true }));
+    requests.rejectAll(code, code === 'CLOSED' ? 'the client was closed' : `the connection ended (${ending.code})`);
     options.handleEnd(connection, ending);
   }
 
@@ -188,19 +169,14 @@ export function createConnection(options: ConnectionOptions): Connection {
       return slotAt;
     },
     send,
-    request: (type, payload) =>
-      new Promise((resolve, reject) => {
-        const id = options.nextId();
-        if (!connected || !send(type, payload, id)) {
-          reject(new RequestError({ code: 'NOT_CONNECTED', message: 'there is no connection' }));
-          return;
-        }
-        const expire = () =>
-          take(id)?.reject(new RequestError({ code: 'TIMEOUT', message: `no answer to ${type}`, uncertain: true }));
-        const timer = clock.setTimeout(expire, options.requestTimeout);
-        pending.set(id, { resolve: (answer) => resolve(answer as never), reject, timer });
-      }),
-    idle: () => (pending.size === 0 ? Promise.resolve() : new Promise((resolve) => void idleWaiters.push(resolve))),
+    async request(type, payload) {
+      const id = options.nextId();
+      if (!connected || !send(type, payload, id)) {
+        throw new RequestError({ code: 'NOT_CONNECTED', message: 'there is no connection' });
+      }
+      return (await requests.wait(id, type)) as Answer<typeof type>;
+    },
+    idle: requests.idle,
     close() {
       const closed = new Promise<void>((resolve) => {
         if (!socket || ended) return resolve();

@@ -9,13 +9,13 @@ import type { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { Connection, Ending } from './connection.ts';
 
-/** What the link is doing. `attempt` counts from 1 since the last connection that lasted. */
+/** What the link is doing. `failures` are attempts and connections that ended since the last one that lasted. */
 export type State =
   | { name: 'idle' }
-  | { name: 'connecting'; attempt: number }
+  | { name: 'connecting'; failures: number }
   | { name: 'open'; clientId: string; instanceId: string; reconnects: number }
   /** The connection ended with `code`; the next attempt comes at `retryAt` (ms since the epoch). */
-  | { name: 'waiting'; attempt: number; retryAt: number; code: number; reason: string }
+  | { name: 'waiting'; failures: number; retryAt: number; code: number; reason: string }
   | { name: 'closed'; code: number; reason: string };
 
 export interface LinkOptions {
@@ -77,9 +77,9 @@ export function createLink(options: LinkOptions): Link {
       const { clientId, instanceId } = current.connected;
       return { name: 'open', clientId, instanceId, reconnects: opened - 1 };
     }
-    const attempt = backoff.attempts + 1;
-    if (next) return { name: 'connecting', attempt };
-    if (retryAt !== undefined) return { name: 'waiting', attempt: backoff.attempts, retryAt, ...last };
+    const failures = backoff.attempts;
+    if (next) return { name: 'connecting', failures };
+    if (retryAt !== undefined) return { name: 'waiting', failures, retryAt, ...last };
     return { name: 'closed', ...last };
   }
 

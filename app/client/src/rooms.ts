@@ -89,8 +89,9 @@ export function createRooms(options: {
       for (const waiter of room?.waiters.splice(0) ?? []) waiter.reject(error);
       const left = await Promise.allSettled(connections.map((each) => each.request('leave_room', { room: name })));
       for (const [index, result] of left.entries()) {
+        if (result.status === 'fulfilled' || result.reason?.code === 'NOT_IN_ROOM') continue;
         // A connection that ended has left all its rooms.
-        if (result.status === 'rejected' && !connections[index]?.ended) throw result.reason;
+        if (!connections[index]?.ended) throw result.reason;
       }
     },
     async joinAll(connection) {

@@ -20,7 +20,7 @@ describe('connecting', () => {
     const states: string[] = [];
     const client = start({ token: () => Promise.resolve('t1') });
     client.on('state', ({ name }) => states.push(name));
-    expect(client.state).toEqual({ name: 'connecting', attempt: 1 });
+    expect(client.state).toEqual({ name: 'connecting', failures: 0 });
     const peer = await server.accept();
     expect(peer.token).toBe('t1');
     const authenticated = next(client, 'authenticated');

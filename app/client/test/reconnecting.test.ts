@@ -37,7 +37,7 @@ describe('reconnecting', () => {
     peer.close(1013, 'overloaded, come back later');
     expect(await reach(client, 'waiting')).toEqual({
       name: 'waiting',
-      attempt: 1,
+      failures: 1,
       retryAt: clock.now() + 500,
       code: 1013,
       reason: 'overloaded, come back later',

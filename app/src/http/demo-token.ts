@@ -11,7 +11,7 @@ const body = z.object({
     .trim()
     .min(1, 'a name is needed')
     .max(32, 'at most 32 characters')
-    .regex(/^[^\p{C}]*$/u, 'no control characters'),
+    .regex(/^\P{Cc}*$/u, 'no control characters'),
 });
 
 export function demoToken(auth: Auth): RequestHandler {

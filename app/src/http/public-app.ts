@@ -34,8 +34,9 @@ export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: bool
     response.json({ status: 'ok' });
   });
   if (demo) app.use(demoToken(auth));
-  app.use(express.static(folder('../../public'), { index: 'index.html', cacheControl: false }));
+  // Before the static files, which would send .ts as a video.
   app.use(serveTypeScript(folder('../../public')));
+  app.use(express.static(folder('../../public'), { index: 'index.html', cacheControl: false }));
   app.use('/client', serveTypeScript(folder('../../client/src')));
   app.use(notFound);
   app.use(handleErrors(logger));

@@ -1,5 +1,5 @@
 /** Serves TypeScript to browsers as it stands in the tree: types stripped, imports left as they are. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { type RequestHandler, Router } from 'express';
@@ -8,13 +8,15 @@ const FILE = /^\/([\w-]+\.ts)$/;
 
 export function serveTypeScript(folder: string): RequestHandler {
   /** Only files that exist are kept, so the folder bounds it. */
-  const stripped = new Map<string, string>();
+  const stripped = new Map<string, { mtimeMs: number; code: string }>();
 
   async function load(name: string): Promise<string> {
+    const file = join(folder, name);
+    const { mtimeMs } = await stat(file);
     const known = stripped.get(name);
-    if (known !== undefined) return known;
-    const code = stripTypeScriptTypes(await readFile(join(folder, name), 'utf8'), { mode: 'strip' });
-    stripped.set(name, code);
+    if (known?.mtimeMs === mtimeMs) return known.code;
+    const code = stripTypeScriptTypes(await readFile(file, 'utf8'), { mode: 'strip' });
+    stripped.set(name, { mtimeMs, code });
     return code;
   }
 
