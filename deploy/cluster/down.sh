@@ -2,6 +2,7 @@
 # Stops all parts. The data stays; with CLEAN=1 it goes, and so does the cluster's state folder.
 . "$(dirname "$0")/env.sh"
 
+alone
 # NGINX first: with their clients gone the instances end at once.
 driver stop nginx prometheus >/dev/null
 # shellcheck disable=SC2046 # a list of names

@@ -129,11 +129,35 @@ fi
 one_of DRIVER compose native
 export DRIVER
 
-# The names of the instances 1..N or FROM..TO.
-instances() { # instances N | instances FROM TO
-  set -- "${2:+$1}" "${2:-$1}"
-  i=${1:-1}
-  while [ "$i" -le "$2" ]; do
+# Commands that change the cluster do so one at a time. The lock is a link to the holder's pid; that of one that was
+# killed is not waited for.
+LOCK=$CLUSTER_DIR/lock
+alone() {
+  told=
+  until ln -s $$ "$LOCK" 2>/dev/null; do
+    holder=$(readlink "$LOCK" || :)
+    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+      rm -f "$LOCK"
+    else
+      [ -n "$told" ] || told=$(note 'Waiting for another command that changes this cluster' && echo yes)
+      sleep 0.5
+    fi
+  done
+  at_exit "rm -f '$LOCK'"
+}
+
+# Adds to what is done when the command ends, however it ends.
+at_exit() {
+  at_exit_all="${at_exit_all:-}$1; "
+  # shellcheck disable=SC2064 # as it is now
+  trap "$at_exit_all" EXIT
+  trap 'exit 130' HUP INT TERM
+}
+
+# The names of the instances 1..N.
+instances() {
+  i=1
+  while [ "$i" -le "$1" ]; do
     printf 'app%s ' "$i"
     i=$((i + 1))
   done

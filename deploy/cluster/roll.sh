@@ -4,8 +4,9 @@
 # the next one's turn. NGINX is not reloaded meanwhile. A gate that fails stops the roll with exit code 1.
 . "$(dirname "$0")/env.sh"
 
+alone
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+at_exit "rm -rf '$scratch'"
 : >"$scratch/summary"
 
 # Progress is one line, rewritten, on a terminal; elsewhere a line now and then.
@@ -30,10 +31,10 @@ gate() { # gate INSTANCE WHAT-HAPPENED WHAT-TO-DO
 
 connections_of() { field connections "$(driver fetch "$1" /status 2>/dev/null </dev/null || :)"; }
 
-wrong=$(JSON=1 sh deploy/cluster/status.sh | sed 's/[{]"name"/\n&/g' |
-  sed -n 's/^{"name":"\([^"]*\)","state":"\([^"]*\)".*/\1 is \2/p' | grep -vE ' is (ready|running)$' || :)
+wrong=$(JSON=1 sh deploy/cluster/status.sh | tr '{' '\n' |
+  sed -n 's/^"name":"\([^"]*\)","state":"\([^"]*\)".*/\1 is \2/p' | grep -vE ' is (ready|running)$' || :)
 [ -z "$wrong" ] || fail "Not rolling: $(printf '%s' "$wrong" | tr '\n' ',' | sed 's/,/, /g'). First: make up"
-[ "$INSTANCES" -gt 1 ] || note 'With one instance there is nobody to take over: it refuses handshakes while it restarts.'
+[ "$INSTANCES" -gt 1 ] || note 'One instance alone has nobody to take over: handshakes are refused while it restarts.'
 
 begin=$(date +%s)
 driver prepare deploy

@@ -5,6 +5,7 @@ N=${N-}
 
 [ -n "$N" ] || fail 'How many instances? make scale N=5'
 whole_number N "$N" 1 "$MAX_INSTANCES"
+alone
 running=$(running_instances)
 [ -n "$running" ] || fail 'The cluster is not running: make up'
 
@@ -18,4 +19,4 @@ running=$(running_instances)
   surplus=$(for name in $running; do [ "${name#app}" -le "$N" ] || echo "$name"; done)
   [ -z "$surplus" ] || driver stop $surplus | sed 's/ / drained, exit code /'
 }
-INSTANCES=$N exec sh deploy/cluster/status.sh
+INSTANCES=$N sh deploy/cluster/status.sh

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/env.sh"
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+at_exit "rm -rf '$scratch'"
 tab=$(printf '\t')
 
 driver states >"$scratch/states"

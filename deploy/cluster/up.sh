@@ -4,6 +4,7 @@
 . "$(dirname "$0")/env.sh"
 
 begin=$(date +%s)
+alone
 ensure_env_file
 driver prepare
 remember driver "$DRIVER"
@@ -20,4 +21,4 @@ surplus=$(for name in $(running_instances); do case " $wanted" in *" $name "*) ;
   [ -z "$surplus" ] || driver stop $surplus | sed 's/ / drained, exit code /'
 }
 say "Up in $(($(date +%s) - begin)) s"
-exec sh deploy/cluster/status.sh
+sh deploy/cluster/status.sh

@@ -14,7 +14,7 @@ const GATEWAYS = '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,198.18.0.0/15';
 
 const project = `wsfleet-test-${process.pid}`;
 const engine = spawnSync('docker', ['info'], { timeout: 20_000 }).status === 0;
-if (!engine) console.warn('compose suite skipped: no Docker engine');
+if (!engine) console.warn('skipped: no Docker engine');
 
 describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docker engine)'}`, () => {
   let cluster: TestCluster;
@@ -96,8 +96,14 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     for (const path of ['/metrics', '/status', '/health/ready', '/stub_status']) {
       expect((await fetch(page + path)).status, path).toBe(404);
     }
-    await new FleetClient({ url: `${page.replace('http', 'ws')}/ws?token=${token}`, token: '' }).connect();
-    const logs = (await cluster.make('logs', { FOLLOW: '0' })).stdout;
+    const byQuery = new FleetClient({ url: `${page.replace('http', 'ws')}/ws?token=${token}`, token: '' });
+    await byQuery.connect();
+    byQuery.close();
+    // NGINX logs a connection when it has ended.
+    const logs = await until('the connection is logged', BACK_MS, async () => {
+      const { stdout } = await cluster.make('logs', { FOLLOW: '0' });
+      return stdout.includes('"GET /ws HTTP/1.1" 101') && stdout;
+    });
     expect(logs).toContain('listening on port');
     const secrets = [...readFileSync(cluster.envFile, 'utf8').matchAll(/^(?:JWT_SECRET|REDIS_PASSWORD)=(.+)$/gm)];
     expect(secrets).toHaveLength(2);

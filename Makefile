@@ -1,0 +1,73 @@
+# make help lists the targets. What follows a target is given to its command: make up INSTANCES=5 TLS=true
+
+.DEFAULT_GOAL := help
+CLUSTER := sh deploy/cluster
+
+## help: list the targets
+help:
+	@sed -n 's/^## \([a-z-]*\): /\1 /p' $(firstword $(MAKEFILE_LIST)) | \
+	  while read -r target text; do printf '  make %-17s%s\n' "$$target" "$$text"; done
+
+## up: start the cluster, or repair it ([DRIVER=native|compose] [INSTANCES=3] and what .env.example lists)
+up:
+	@$(CLUSTER)/up.sh
+
+## down: stop the cluster; its data stays
+down:
+	@$(CLUSTER)/down.sh
+
+## status: what runs, in a table ([JSON=1])
+status:
+	@$(CLUSTER)/status.sh
+
+## ps: the same as status
+ps: status
+
+## logs: what the parts write, readable ([INSTANCE=app2] [FOLLOW=0])
+logs:
+	@$(CLUSTER)/logs.sh
+
+## token: print a token (NAME=alice [ROOMS=a,b] [TTL=1h])
+token:
+	@$(CLUSTER)/token.sh
+
+## demo: open the demo page, or print its URL
+demo:
+	@$(CLUSTER)/demo.sh
+
+## rolling-restart: deploy: replace one instance after the other, refusing nobody
+rolling-restart:
+	@$(CLUSTER)/roll.sh
+
+## scale: change the number of instances (N=5, 1 to 16)
+scale:
+	@$(CLUSTER)/scale.sh
+
+## kill: kill an instance, to see what happens (INSTANCE=app2 [SIGNAL=KILL])
+kill:
+	@$(CLUSTER)/kill.sh
+
+## dev: one instance without Redis or Docker, restarted on change, with a token to use
+dev: install
+	@npm run --silent dev
+
+## test: lint, types, and all suites
+test: install
+	@npm test --silent
+
+## lint: format, lint, dependency rules
+lint: install
+	@npm run --silent lint
+
+## format: put the sources into shape
+format: install
+	@npm run --silent format
+
+## clean: stop the cluster and remove its data, logs and image
+clean:
+	@CLEAN=1 $(CLUSTER)/down.sh
+
+install:
+	@$(CLUSTER)/packages.sh
+
+.PHONY: help up down status ps logs token demo rolling-restart scale kill dev test lint format clean install
