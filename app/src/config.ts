@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import ms from 'ms';
+import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
 
 /** A span of time as people write it (`500ms`, `30s`, `10m`, `1h`), in milliseconds. */
@@ -13,6 +14,8 @@ const duration = z.string().transform((text, context) => {
     context.addIssue({ code: 'custom', message: `expected a duration like 500ms, 30s, 10m or 1h, got "${text}"` });
     return z.NEVER;
   }
+  // Node's timers hold 32 bits and would fire at once.
+  if (value > 2 ** 31 - 1) context.addIssue({ code: 'custom', message: 'at most 24d' });
   return value;
 });
 
@@ -32,6 +35,20 @@ const list = z.string().transform((text) =>
     .filter((item) => item !== ''),
 );
 
+/** Names and CIDRs as `proxy-addr` takes them. */
+const proxies = list.superRefine((items, context) => {
+  for (const item of items) {
+    try {
+      proxyAddr.compile([item]);
+    } catch {
+      context.addIssue({
+        code: 'custom',
+        message: `expected loopback, linklocal, uniquelocal or a CIDR, got "${item}"`,
+      });
+    }
+  }
+});
+
 /** Every variable that the app reads: its default as the environment would give it, and what it means. */
 export const environment = z.object({
   JWT_SECRET: z
@@ -44,7 +61,7 @@ export const environment = z.object({
   ALLOWED_ORIGINS: list
     .prefault('')
     .describe('Origins that may connect besides the page’s own host, comma-separated; * for any'),
-  TRUST_PROXY: list
+  TRUST_PROXY: proxies
     .prefault('loopback,linklocal,uniquelocal')
     .describe('Proxies whose X-Forwarded-For is believed (names or CIDRs); only logs use it'),
 
@@ -63,7 +80,10 @@ export const environment = z.object({
     .describe('redis between instances; memory for one instance alone'),
   REDIS_URL: z
     .string()
-    .regex(/^rediss?:\/\/[^@]+$/, 'expected redis://host:port without a password (use REDIS_PASSWORD)')
+    .refine(
+      (url) => /^rediss?:\/\/[^@]+$/.test(url) && URL.canParse(url),
+      'expected redis://host:port without a password (use REDIS_PASSWORD)',
+    )
     .default('redis://127.0.0.1:6379')
     .describe('Where Redis is; the password goes into REDIS_PASSWORD, never here'),
   REDIS_PASSWORD: z.string().default('').describe('Password of Redis; make up makes one'),

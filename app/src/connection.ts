@@ -7,11 +7,19 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { type CloseName, closeCodes } from './close-codes.ts';
-import { type ErrorCode, encode, type ServerMessages, type ServerMessageType } from './protocol.ts';
+import { type ErrorCode, encode, parseClientMessage, type ServerMessages, type ServerMessageType } from './protocol.ts';
 import { type RateLimit, RateLimiter } from './rate-limiter.ts';
 
 /** Messages that may wait for the one being handled before the socket is paused. */
 const MAX_WAITING = 32;
+
+/** The close code that `ws` sends for its errors, which it does not tell: any other is 1002. */
+const errorCloseCodes: Readonly<Record<string, number>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: closeCodes.TOO_BIG.code,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: closeCodes.TOO_BIG.code,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_INVALID_UTF8: 1007,
+};
 
 export interface ConnectionUser {
   userId: string;
@@ -59,8 +67,10 @@ export class Connection {
   /** From the start: messages wait until the connection is open. */
   #handling = true;
   #closeWhenIdle: CloseName | undefined;
-  /** Why the server closed it, if it did. */
+  /** Why the server closed it, if it did: our own reasons, */
   #closedAs: CloseName | undefined;
+  /** and those of `ws`. */
+  #brokenWith: { code: number; reason: string } | undefined;
 
   constructor(
     ws: ConnectionSocket,
@@ -117,7 +127,7 @@ export class Connection {
     this.#ws.close(closeCodes[name].code, closeCodes[name].reason);
   }
 
-  /** Closes as soon as the messages that were already read are handled and answered. */
+  /** Closes as soon as the messages that were already read are handled and answered; it takes no more. */
   closeWhenIdle(name: CloseName): void {
     if (this.busy) this.#closeWhenIdle = name;
     else this.close(name);
@@ -142,11 +152,13 @@ export class Connection {
   }
 
   handleMessage(data: Buffer, isBinary: boolean): void {
-    if (this.state !== 'open') return;
+    if (this.state !== 'open' || this.#closeWhenIdle) return;
     const wait = this.#limiter.take();
     if (wait > 0) {
       this.#refusedInARow += 1;
-      this.refuse('RATE_LIMITED', 'too many messages', { retryAfter: wait });
+      // Read for its id alone: the sender is told which message it was.
+      const id = isBinary ? undefined : parseClientMessage(data.toString()).id;
+      this.refuse('RATE_LIMITED', 'too many messages', { retryAfter: wait }, id);
       if (this.#refusedInARow >= this.#options.abuseLimit) this.close('RATE_LIMITED');
       return;
     }
@@ -184,11 +196,18 @@ export class Connection {
     this.#options.handlePong(this);
   }
 
+  /** The other side broke the WebSocket protocol; `ws` has sent the close frame. */
+  handleError(error: Error & { code?: string }): void {
+    if (this.state !== 'open') return;
+    this.#brokenWith = { code: errorCloseCodes[error.code ?? ''] ?? 1002, reason: error.message };
+    this.#leave();
+  }
+
   handleEnd(code: number, reason: Buffer): void {
     if (this.state === 'open') this.#leave();
     this.state = 'closed';
     this.#waiting = [];
-    const ours = this.#closedAs && closeCodes[this.#closedAs];
+    const ours = this.#closedAs ? closeCodes[this.#closedAs] : this.#brokenWith;
     this.#options.handleClosed(this, ours?.code ?? code, ours?.reason ?? reason.toString());
   }
 }
@@ -202,5 +221,6 @@ function onPong(this: WebSocket): void {
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
   (this as ConnectionSocket).connection?.handleEnd(code, reason);
 }
-/** `close` follows every error and tells the code (1009, 1002, 1007, 1006): nothing else to do. */
-function onError(): void {}
+function onError(this: WebSocket, error: Error): void {
+  (this as ConnectionSocket).connection?.handleError(error);
+}

@@ -82,7 +82,8 @@ export function createHub<M extends HubMember>(): Hub<M> {
       }
       room.frames.push(frame);
       room.except.push(except);
-      return room.members.size;
+      const excepted = except === undefined ? undefined : connections.get(except);
+      return room.members.size - (excepted && room.members.has(excepted) ? 1 : 0);
     },
     flush,
   };

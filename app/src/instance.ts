@@ -238,6 +238,7 @@ export function createInstance(options: {
       const refusal = joinRefusal(connection, room);
       if (refusal) return refusal;
       requireReady();
+      const already = connection.rooms.has(room);
       connection.rooms.add(room);
       try {
         await attach(connection, channelOf(connection, room));
@@ -247,7 +248,11 @@ export function createInstance(options: {
         if (changed) announce(room, encode('user_joined', { room, ...member(connection), memberCount }), connection.id);
         return { memberCount };
       } catch (error) {
-        if (connection.rooms.delete(room)) detach(connection, channelOf(connection, room));
+        if (!already && connection.rooms.delete(room)) {
+          detach(connection, channelOf(connection, room));
+          // It may have been entered all the same.
+          leavePresence(connection, room).catch(() => undefined);
+        }
         throw error;
       }
     },

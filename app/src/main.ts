@@ -1,6 +1,6 @@
 /** Composition root: builds, wires, listens. The only file that reads process.env. */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuth } from './auth.ts';
@@ -146,8 +146,19 @@ const upgrade = createUpgrade({
   logger,
 });
 
-const publicServer = createServer(createPublicApp({ auth, demo: config.DEMO, logger }));
-const internalServer = createServer(createInternalApp({ instance, metrics, logger }));
+const limits: ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  // How often Node looks at the two above.
+  connectionsCheckingInterval: 2000,
+};
+// An upgrade to anything else (h2c) is not taken, and the request is answered as it stands.
+const shouldUpgradeCallback = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket';
+const publicServer = createServer(
+  { ...limits, shouldUpgradeCallback },
+  createPublicApp({ auth, demo: config.DEMO, logger }),
+);
+const internalServer = createServer(limits, createInternalApp({ instance, metrics, logger }));
 publicServer.on('upgrade', upgrade.handleUpgrade);
 
 const shutdown = createShutdown({
@@ -188,8 +199,6 @@ logger.info(
 );
 
 async function listen(server: Server, port: number): Promise<void> {
-  server.headersTimeout = 10_000;
-  server.requestTimeout = 15_000;
   server.listen(port, config.HOST);
   await once(server, 'listening');
 }

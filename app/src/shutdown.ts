@@ -21,8 +21,9 @@ export function createShutdown(options: {
 }): { handleSignal(signal: string): void; handleFatal(error: unknown): void } {
   const { logger, exit } = options;
   let started: number | undefined;
+  let exitCode = 0;
 
-  async function shutDown(exitCode: number): Promise<void> {
+  async function shutDown(): Promise<void> {
     started = performance.now();
     // Its own timers: nothing below may keep the process past its deadline.
     setTimeout(() => {
@@ -44,8 +45,8 @@ export function createShutdown(options: {
     exit(exitCode);
   }
 
-  function begin(exitCode: number): void {
-    shutDown(exitCode).catch((error: unknown) => {
+  function begin(): void {
+    shutDown().catch((error: unknown) => {
       logger.fatal({ event: 'shutdown_failed', err: error }, 'could not shut down in order');
       exit(1);
     });
@@ -58,11 +59,12 @@ export function createShutdown(options: {
         return exit(1);
       }
       logger.info({ event: 'signal', signal }, 'shutting down');
-      begin(0);
+      begin();
     },
     handleFatal(error) {
       logger.fatal({ event: 'uncaught', err: error }, 'an uncaught error: draining, then exit 1');
-      if (started === undefined) begin(1);
+      exitCode = 1;
+      if (started === undefined) begin();
     },
   };
 }

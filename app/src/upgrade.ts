@@ -22,14 +22,28 @@ const PATHS = new Set(['/', '/ws']);
 const CLOSE_TIMEOUT_MS = 3000;
 
 interface HandshakeRefusal {
-  status: 401 | 403 | 404 | 503;
+  status: 400 | 401 | 403 | 404 | 405 | 503;
   code: string;
   message: string;
   /** Seconds. */
   retryAfter?: number;
 }
 
-const statusTexts = { 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' };
+const statusTexts = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  503: 'Service Unavailable',
+};
+
+/** Headers that belong to a status (RFC 6455, section 4.4; RFC 9110). */
+const statusHeaders: Readonly<Record<number, string>> = {
+  400: 'Sec-WebSocket-Version: 13',
+  401: 'WWW-Authenticate: Bearer',
+  405: 'Allow: GET',
+};
 
 export interface Upgrade {
   /** For the HTTP server's `upgrade` event. */
@@ -64,21 +78,36 @@ export function createUpgrade(options: {
     handleProtocols: chooseProtocol,
   });
 
+  // What is no handshake at all in the eyes of `ws`.
+  wss.on('wsClientError', (error: Error, socket: Duplex, request: IncomingMessage) => {
+    const status = request.method === 'GET' ? 400 : 405;
+    refuse(request, socket, { status, code: 'BAD_HANDSHAKE', message: error.message });
+  });
+
+  function refuse(request: IncomingMessage, socket: Duplex, refusal: HandshakeRefusal): void {
+    metrics.handshakesRefused.inc({ reason: refusal.code });
+    options.logger.info(
+      { event: 'handshake_refused', code: refusal.code, address: proxyAddr(request, trust) },
+      'refused a handshake',
+    );
+    answer(socket, refusal);
+  }
+
   /** The first guard that objects, or who is at the door. */
   function check(request: IncomingMessage): { refusal: HandshakeRefusal } | { identity: Identity } {
-    const refuse = (status: HandshakeRefusal['status'], code: string, message: string, retryAfter?: number) => ({
+    const objection = (status: HandshakeRefusal['status'], code: string, message: string, retryAfter?: number) => ({
       refusal: { status, code, message, ...(retryAfter !== undefined && { retryAfter }) },
     });
-    if (instance.draining) return refuse(503, 'DRAINING', 'this instance is restarting', 1);
+    if (instance.draining) return objection(503, 'DRAINING', 'this instance is restarting', 1);
     const url = parseUrl(request);
-    if (!url || !PATHS.has(url.pathname)) return refuse(404, 'NOT_FOUND', 'the WebSocket is at /ws');
+    if (!url || !PATHS.has(url.pathname)) return objection(404, 'NOT_FOUND', 'the WebSocket is at /ws');
     if (!isOriginAllowed(request, options.allowedOrigins)) {
-      return refuse(403, 'ORIGIN_FORBIDDEN', 'this origin may not connect (ALLOWED_ORIGINS)');
+      return objection(403, 'ORIGIN_FORBIDDEN', 'this origin may not connect (ALLOWED_ORIGINS)');
     }
     const verdict = auth.verify(readToken(request, url));
-    if ('problem' in verdict) return refuse(401, verdict.problem, verdict.message);
+    if ('problem' in verdict) return objection(401, verdict.problem, verdict.message);
     if (instance.connections.size >= options.maxConnections) {
-      return refuse(503, 'CONNECTION_LIMIT', 'this instance is full', 5);
+      return objection(503, 'CONNECTION_LIMIT', 'this instance is full', 5);
     }
     return verdict;
   }
@@ -88,16 +117,7 @@ export function createUpgrade(options: {
       const onError = () => socket.destroy();
       socket.on('error', onError);
       const outcome = check(request);
-      const address = () => proxyAddr(request, trust);
-      if ('refusal' in outcome) {
-        metrics.handshakesRefused.inc({ reason: outcome.refusal.code });
-        options.logger.info(
-          { event: 'handshake_refused', code: outcome.refusal.code, address: address() },
-          'refused a handshake',
-        );
-        answer(socket, outcome.refusal);
-        return;
-      }
+      if ('refusal' in outcome) return refuse(request, socket, outcome.refusal);
       const { userId, username, rooms, expiresAt } = outcome.identity;
       wss.handleUpgrade(request, socket, head, (ws) => {
         socket.off('error', onError);
@@ -107,7 +127,10 @@ export function createUpgrade(options: {
           explicit: ws.protocol === SUBPROTOCOL,
           options: options.connectionOptions,
         });
-        options.logger.info({ event: 'connected', clientId: connection.id, userId, address: address() }, 'connected');
+        options.logger.info(
+          { event: 'connected', clientId: connection.id, userId, address: proxyAddr(request, trust) },
+          'connected',
+        );
         options.handleConnection(connection);
       });
     },
@@ -143,7 +166,8 @@ function parseUrl(request: IncomingMessage): URL | undefined {
 function isOriginAllowed(request: IncomingMessage, allowed: readonly string[]): boolean {
   const { origin, host } = request.headers;
   if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true;
-  return URL.parse(origin)?.host === host;
+  const parsed = URL.parse(origin);
+  return parsed !== null && parsed.host === host;
 }
 
 function answer(socket: Duplex, { status, code, message, retryAfter }: HandshakeRefusal): void {
@@ -154,7 +178,7 @@ function answer(socket: Duplex, { status, code, message, retryAfter }: Handshake
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
-    ...(status === 401 ? ['WWW-Authenticate: Bearer'] : []),
+    ...(statusHeaders[status] ? [statusHeaders[status]] : []),
   ];
   socket.once('finish', () => socket.destroy());
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);

@@ -21,6 +21,13 @@ export function createRedisBroker({ link, onMessage }: { link: RedisLink; onMess
     onMessage(channel.toString('utf8', CHANNEL_PREFIX.length), message.subarray(end + 1), except);
   }
 
+  /** Again if the link broke under it: node-redis would go on listening after the reconnect. */
+  function leave(room: string): void {
+    link.subscriber.unsubscribe(CHANNEL_PREFIX + room, handleMessage, true).catch(() => {
+      if (!wanted.has(room) && !closed.signal.aborted) leave(room);
+    });
+  }
+
   return {
     get ready() {
       return link.ready;
@@ -52,7 +59,7 @@ export function createRedisBroker({ link, onMessage }: { link: RedisLink; onMess
     },
     unsubscribe(room) {
       wanted.delete(room);
-      link.subscriber.unsubscribe(CHANNEL_PREFIX + room, handleMessage, true).catch(() => undefined);
+      leave(room);
     },
     async close() {
       closed.abort();

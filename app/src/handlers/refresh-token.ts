@@ -12,7 +12,7 @@ export const refreshToken = defineHandler({
     if (userId !== connection.user.userId) {
       return { refused: 'TOKEN_INVALID', message: 'the token belongs to another user', field: 'token' };
     }
-    Object.assign(connection.user, { rooms, expiresAt });
+    Object.assign(connection.user, { username, rooms, expiresAt });
     tokenExpiry.watch(connection);
     return { type: 'authenticated', payload: { userId, username, expiresAt } };
   },

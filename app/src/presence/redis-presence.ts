@@ -34,9 +34,12 @@ export function createRedisPresence(options: {
   const { link, logger, onGone } = options;
   /** What this instance has entered: room -> clientId -> member. */
   const local = new Map<string, Map<string, Member>>();
+  /** Joins that wait for a lease; a leave calls them off. */
+  const waiting = new Set<string>();
+  const keyOf = (room: string, clientId: string) => `${room} ${clientId}`;
   let lease: string = randomUUID();
   let held = false;
-  let renewing = false;
+  let renewal: Promise<void> | undefined;
   let closed = false;
 
   async function run<T>(
@@ -96,9 +99,16 @@ export function createRedisPresence(options: {
     );
   }
 
-  async function renew(): Promise<void> {
-    if (renewing || closed || !link.ready) return;
-    renewing = true;
+  /** Renews the lease; the one renewal that is under way where there is one. */
+  function renew(): Promise<void> {
+    renewal ??= renewNow().finally(() => {
+      renewal = undefined;
+    });
+    return renewal;
+  }
+
+  async function renewNow(): Promise<void> {
+    if (closed || !link.ready) return;
     try {
       const duration = String(options.lease);
       const [holds, ...ended] = await run<[number, ...string[]]>(scripts.renew, [LEASES], [lease, duration, 'held']);
@@ -115,8 +125,6 @@ export function createRedisPresence(options: {
     } catch (error) {
       held = false;
       logger.debug({ event: 'presence_renew_failed', err: error }, 'the presence lease could not be renewed');
-    } finally {
-      renewing = false;
     }
   }
 
@@ -129,12 +137,20 @@ export function createRedisPresence(options: {
 
   return {
     async join(room, clientId, member) {
+      if (!held) {
+        // Under a lease that Redis does not know nobody would ever take it out.
+        const key = keyOf(room, clientId);
+        waiting.add(key);
+        await renew();
+        if (!waiting.delete(key)) return { changed: false, memberCount: 0 };
+      }
       const clients = local.get(room);
       if (clients) clients.set(clientId, member);
       else local.set(room, new Map([[clientId, member]]));
       return enter(room, clientId, member);
     },
     async leave(room, clientId) {
+      waiting.delete(keyOf(room, clientId));
       const clients = local.get(room);
       clients?.delete(clientId);
       if (clients?.size === 0) local.delete(room);
@@ -168,6 +184,7 @@ export function createRedisPresence(options: {
       closed = true;
       clearInterval(timer);
       link.events.off('up', renewSoon);
+      await renewal;
       if (link.ready) await bury(lease).catch(() => undefined);
     },
   };

@@ -1,0 +1,302 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { type Broker, BrokerUnavailable } from '../src/broker/broker.ts';
+import { createMemoryBroker } from '../src/broker/memory-broker.ts';
+import { createRedisBroker } from '../src/broker/redis-broker.ts';
+import { createRedisLink, type RedisLink } from '../src/broker/redis-link.ts';
+import { createLogger } from '../src/logger.ts';
+import { within } from './harness/process.ts';
+import { type RedisServer, startRedis } from './harness/redis.ts';
+
+interface Delivery {
+  room: string;
+  body: string;
+  except: string | undefined;
+}
+
+/** One instance's side of the broker, with all that was delivered to it. */
+interface Side {
+  broker: Broker;
+  deliveries: Delivery[];
+  link?: RedisLink;
+  /** Resolves when this many have been delivered. */
+  delivered(count: number): Promise<Delivery[]>;
+}
+
+/** Two instances' sides, which are the same one where the broker is in memory. */
+type Open = () => Promise<[Side, Side]>;
+
+const silent = createLogger({ instanceId: 'test', level: 'silent', format: 'json' });
+
+function createSide(make: (onMessage: (room: string, body: Buffer, except?: string) => void) => Broker): Side {
+  const deliveries: Delivery[] = [];
+  const waiting = new Set<() => void>();
+  const broker = make((room, body, except) => {
+    deliveries.push({ room, body: body.toString(), except });
+    for (const look of waiting) look();
+  });
+  return {
+    broker,
+    deliveries,
+    delivered(count) {
+      const { promise, resolve } = Promise.withResolvers<Delivery[]>();
+      const look = () => {
+        if (deliveries.length >= count) resolve(deliveries);
+      };
+      waiting.add(look);
+      look();
+      return within(promise, () => `${count} deliveries, ${deliveries.length} came`);
+    },
+  };
+}
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+  return () => redis[Symbol.asyncDispose]();
+});
+
+async function openRedisSide(server: RedisServer = redis): Promise<Side> {
+  const link = createRedisLink({ url: server.url, password: '', instanceId: 'test', logger: silent });
+  await link.connect();
+  const side = createSide((onMessage) => createRedisBroker({ link, onMessage }));
+  onTestFinished(() => side.broker.close());
+  return Object.assign(side, { link });
+}
+
+const openRedis = async (): Promise<[Side, Side]> => [await openRedisSide(), await openRedisSide()];
+async function openMemory(): Promise<[Side, Side]> {
+  const side = createSide((onMessage) => createMemoryBroker({ onMessage }));
+  onTestFinished(() => side.broker.close());
+  return [side, side];
+}
+
+const bodies = (deliveries: Delivery[]) => deliveries.map(({ body }) => body);
+
+describe.each<{ name: string; open: Open }>([
+  { name: 'memory', open: openMemory },
+  { name: 'Redis', open: openRedis },
+])('the $name broker', ({ open }) => {
+  test('is ready once it is open, and not after it was closed', async () => {
+    const [{ broker }] = await open();
+    expect(broker.ready).toBe(true);
+    await broker.close();
+    expect(broker.ready).toBe(false);
+    await expect(broker.publish('r', 'x')).rejects.toThrow(BrokerUnavailable);
+  });
+
+  test('brings a message to every subscriber, the publisher’s own side included, and not inside its call', async () => {
+    const [a, b] = await open();
+    await Promise.all([a.broker.subscribe('own'), b.broker.subscribe('own')]);
+    const publishing = a.broker.publish('own', '{"text":"ü\\n"}');
+    expect(a.deliveries).toEqual([]);
+    expect(await publishing).toMatchObject({ duplicate: false });
+    for (const side of [a, b]) {
+      expect(await side.delivered(1)).toEqual([{ room: 'own', body: '{"text":"ü\\n"}', except: undefined }]);
+    }
+  });
+
+  test('carries a body with line breaks as it stands, and the connection that must not get it', async () => {
+    const [a, b] = await open();
+    await b.broker.subscribe('except');
+    await a.broker.publish('except', 'one\ntwo\n', 'client-7');
+    expect(await b.delivered(1)).toEqual([{ room: 'except', body: 'one\ntwo\n', except: 'client-7' }]);
+  });
+
+  test('says that nobody listens to a room', async () => {
+    const [a, b] = await open();
+    expect(await a.broker.publish('nobody', 'x')).toMatchObject({ receivers: 0 });
+    await b.broker.subscribe('nobody');
+    expect((await a.broker.publish('nobody', 'x')).receivers).toBeGreaterThan(0);
+  });
+
+  test('keeps rooms apart', async () => {
+    const [a, b] = await open();
+    await Promise.all(['apart:1', 'apart:2'].map((room) => b.broker.subscribe(room)));
+    await a.broker.publish('apart:3', 'x');
+    await a.broker.publish('apart:2', 'y');
+    expect(await b.delivered(1)).toMatchObject([{ room: 'apart:2', body: 'y' }]);
+  });
+
+  test('shows all subscribers of a room one order, with each publisher’s messages in theirs', async () => {
+    const [a, b] = await open();
+    await Promise.all([a.broker.subscribe('order'), b.broker.subscribe('order')]);
+    const count = 500;
+    const publishAll = (side: Side, name: string) =>
+      Array.from({ length: count }, (_, i) => side.broker.publish('order', `${name}${i}`));
+    await Promise.all([...publishAll(a, 'a'), ...publishAll(b, 'b')]);
+    const seen = bodies(await a.delivered(2 * count));
+    expect(seen).toHaveLength(2 * count);
+    expect(bodies(await b.delivered(2 * count))).toEqual(seen);
+    for (const name of ['a', 'b']) {
+      const own = seen.filter((body) => body.startsWith(name));
+      expect(own).toEqual(Array.from({ length: count }, (_, i) => `${name}${i}`));
+    }
+  });
+
+  test('delivers nothing of a room that was left', async () => {
+    const [a, b] = await open();
+    await Promise.all([b.broker.subscribe('left'), b.broker.subscribe('kept')]);
+    b.broker.unsubscribe('left');
+    // Confirmed after the unsubscribe was: what is published from here on cannot be from before it.
+    await b.broker.subscribe('later');
+    await a.broker.publish('left', 'x');
+    await a.broker.publish('kept', 'y');
+    expect(bodies(await b.delivered(1))).toEqual(['y']);
+  });
+
+  test.each([1, 2, 3])('stays subscribed after %i quick rounds of leaving and coming back', async (rounds) => {
+    const [a, b] = await open();
+    const room = `quick:${rounds}`;
+    const subscribing = [b.broker.subscribe(room)];
+    for (let i = 0; i < rounds; i += 1) {
+      b.broker.unsubscribe(room);
+      subscribing.push(b.broker.subscribe(room));
+    }
+    await Promise.all(subscribing);
+    await a.broker.publish(room, 'here');
+    expect(bodies(await b.delivered(1))).toEqual(['here']);
+  });
+
+  test('delivers once to who subscribed twice', async () => {
+    const [a, b] = await open();
+    await Promise.all([b.broker.subscribe('twice'), b.broker.subscribe('twice')]);
+    await a.broker.publish('twice', '1');
+    await a.broker.publish('twice', '2');
+    expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
+  });
+
+  test('an unsubscribe of what was never subscribed does nothing', async () => {
+    const [a, b] = await open();
+    b.broker.unsubscribe('never');
+    await b.broker.subscribe('ever');
+    await a.broker.publish('ever', 'x');
+    expect(bodies(await b.delivered(1))).toEqual(['x']);
+  });
+});
+
+describe('the Redis broker while Redis is away', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  const happened = (side: Side, event: 'up' | 'down') => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    side.link?.events.once(event, resolve);
+    return within(promise, () => `the link to be ${event}`);
+  };
+
+  async function outage(sides: Side[], meanwhile: () => Promise<void> | void = () => undefined): Promise<void> {
+    const down = sides.map((side) => happened(side, 'down'));
+    await server.kill();
+    await Promise.all(down);
+    await meanwhile();
+    const up = sides.map((side) => happened(side, 'up'));
+    await server.start();
+    await Promise.all(up);
+  }
+
+  test('refuses publishes as surely not taken, says that it is not ready, and takes them again afterwards', async () => {
+    const a = await openRedisSide(server);
+    await a.broker.subscribe('room');
+    await outage([a], async () => {
+      expect(a.broker.ready).toBe(false);
+      const refused = await a.broker.publish('room', 'x').catch((error: unknown) => error);
+      expect(refused).toBeInstanceOf(BrokerUnavailable);
+      expect(refused).toMatchObject({ uncertain: false, retryAfter: expect.any(Number) });
+    });
+    expect(a.broker.ready).toBe(true);
+    await a.broker.publish('room', 'y');
+    expect(bodies(await a.delivered(1))).toEqual(['y']);
+  });
+
+  test('a publish whose answer is lost is refused as uncertain', async () => {
+    const a = await openRedisSide(server);
+    server.signal('SIGSTOP');
+    const publishing = a.broker.publish('room', 'x').catch((error: unknown) => error);
+    await outage([a]);
+    expect(await publishing).toMatchObject({ name: 'BrokerUnavailable', uncertain: true });
+  });
+
+  test('subscriptions come back by themselves, those too that were asked for in between', async () => {
+    const [a, b] = [await openRedisSide(server), await openRedisSide(server)];
+    await b.broker.subscribe('before');
+    let subscribing: Promise<void> | undefined;
+    await outage([a, b], () => {
+      subscribing = b.broker.subscribe('during');
+    });
+    await subscribing;
+    await a.broker.publish('before', '1');
+    await a.broker.publish('during', '2');
+    expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
+  });
+
+  test('a subscription whose confirmation was lost is made again', async () => {
+    const [a, b] = [await openRedisSide(server), await openRedisSide(server)];
+    server.signal('SIGSTOP');
+    const subscribing = b.broker.subscribe('lost');
+    await outage([a, b]);
+    await subscribing;
+    await a.broker.publish('lost', 'x');
+    expect(bodies(await b.delivered(1))).toEqual(['x']);
+  });
+
+  test('a room that was left during the outage is not listened to after it', async () => {
+    const [a, b] = [await openRedisSide(server), await openRedisSide(server)];
+    await b.broker.subscribe('given up');
+    await outage([a, b], () => b.broker.unsubscribe('given up'));
+    await b.broker.subscribe('kept');
+    expect(await a.broker.publish('given up', 'x')).toMatchObject({ receivers: 0 });
+  });
+
+  test('a room whose unsubscribe was under way when the link broke is not listened to after it', async () => {
+    const [a, b] = [await openRedisSide(server), await openRedisSide(server)];
+    await b.broker.subscribe('given up late');
+    server.signal('SIGSTOP');
+    b.broker.unsubscribe('given up late');
+    await outage([a, b]);
+    await b.broker.subscribe('kept');
+    expect(await a.broker.publish('given up late', 'x')).toMatchObject({ receivers: 0 });
+  });
+
+  test('a room that was left and wanted again during the outage is listened to after it', async () => {
+    const [a, b] = [await openRedisSide(server), await openRedisSide(server)];
+    await b.broker.subscribe('wanted');
+    let subscribing: Promise<void> | undefined;
+    await outage([a, b], () => {
+      b.broker.unsubscribe('wanted');
+      subscribing = b.broker.subscribe('wanted');
+    });
+    await subscribing;
+    await a.broker.publish('wanted', 'x');
+    expect(bodies(await b.delivered(1))).toEqual(['x']);
+  });
+
+  test('a Redis that is silent with its links open is noticed, and is up again when it speaks', async () => {
+    const a = await openRedisSide(server);
+    const down = happened(a, 'down');
+    server.signal('SIGSTOP');
+    await down;
+    await expect(a.broker.publish('room', 'x')).rejects.toThrow(BrokerUnavailable);
+    const up = happened(a, 'up');
+    server.signal('SIGCONT');
+    await up;
+    await a.broker.subscribe('room');
+    await a.broker.publish('room', 'y');
+    expect(bodies(await a.delivered(1))).toEqual(['y']);
+  });
+
+  test('a killed link comes back, whichever of the two it was', async () => {
+    const a = await openRedisSide(server);
+    await a.broker.subscribe('room');
+    for (const type of ['pubsub', 'normal']) {
+      const [down, up] = [happened(a, 'down'), happened(a, 'up')];
+      await server.command('CLIENT', 'KILL', 'TYPE', type);
+      await down;
+      await up;
+    }
+    await a.broker.publish('room', 'x');
+    expect(bodies(await a.delivered(1))).toEqual(['x']);
+  });
+});

@@ -1,0 +1,71 @@
+/** Child processes of a test: none of them outlives it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll } from 'vitest';
+
+/** What a test waits for is there well before this, in ms; past it the test says what it waited for. */
+export const PATIENCE_MS = 8000;
+
+const live = new Set<ChildProcess>();
+// Only what a test that ran out of time left behind: tests end what they started themselves.
+afterAll(async () => {
+  await Promise.all(
+    [...live].map(async (child) => {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }),
+  );
+});
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly exited: Promise<Exit>;
+}
+
+/** @throws when there is no such program; `missing` is what the person should do about it */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; missing?: string } = {},
+): Promise<Running> {
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.env && { env: options.env }),
+    ...(options.cwd && { cwd: options.cwd }),
+  });
+  live.add(child);
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('close', (code, signal) => {
+      live.delete(child);
+      resolve({ code, signal });
+    });
+  });
+  try {
+    await once(child, 'spawn');
+  } catch (cause) {
+    throw new Error(`${command} could not be started. ${options.missing ?? ''}`, { cause });
+  }
+  return { child, pid: child.pid ?? 0, exited };
+}
+
+/** `promise`, or an error that says what was waited for. */
+export async function within<T>(promise: Promise<T>, what: () => string, ms = PATIENCE_MS): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  // The stack of whoever waits, not of the timer.
+  const error = new Error('waited in vain');
+  const timer = setTimeout(() => {
+    error.message = `waited ${ms} ms for ${what()}`;
+    reject(error);
+  }, ms);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,87 @@
+/** A real Redis of the test's own: loopback, a free port, a temporary folder, nothing kept. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { createClient } from 'redis';
+import { type Running, run, within } from './process.ts';
+
+export interface RedisServer extends AsyncDisposable {
+  readonly url: string;
+  /** Cuts it off (SIGKILL): links break, and what it knew is gone. */
+  kill(): Promise<void>;
+  /** Starts it again after `kill`, on the same port, empty. */
+  start(): Promise<void>;
+  /** SIGSTOP and SIGCONT: silent, with all its links open. */
+  signal(signal: NodeJS.Signals): void;
+  command(...args: string[]): Promise<unknown>;
+}
+
+export async function startRedis({ password = '' } = {}): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'wsfleet-redis-'));
+  const port = await freePort();
+  const url = `redis://127.0.0.1:${port}`;
+  let server: Running | undefined;
+
+  async function start(): Promise<void> {
+    server = await run(
+      'redis-server',
+      [
+        ...['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'no'],
+        ...(password ? ['--requirepass', password] : []),
+      ],
+      { missing: 'Install it: apt-get install redis-server (macOS: brew install redis)' },
+    );
+    const { child, exited } = server;
+    const said: string[] = [];
+    const ready = new Promise<void>((resolve) => {
+      if (!child.stdout) return;
+      createInterface(child.stdout).on('line', (line) => {
+        said.push(line);
+        if (line.includes('Ready to accept connections')) resolve();
+      });
+    });
+    const ended = exited.then(({ code }) => {
+      throw new Error(`redis-server ended with ${code}:\n${said.join('\n')}`);
+    });
+    await within(Promise.race([ready, ended]), () => `Redis to be ready:\n${said.join('\n')}`);
+    ended.catch(() => undefined);
+  }
+
+  async function kill(): Promise<void> {
+    server?.child.kill('SIGKILL');
+    await server?.exited;
+  }
+
+  await start();
+  return {
+    url,
+    start,
+    kill,
+    signal: (signal) => void server?.child.kill(signal),
+    async command(...args) {
+      const client = createClient({ url, ...(password && { password }) });
+      await client.connect();
+      try {
+        return await client.sendCommand(args);
+      } finally {
+        client.destroy();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await kill();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** A port that was free a moment ago: Redis cannot choose one itself. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => void server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
