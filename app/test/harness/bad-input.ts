@@ -453,10 +453,14 @@ export const badInput: { title: string; rows: Row[] }[] = [
 
 /** docs/bad-input.md. */
 export function toMarkdown(tables: typeof badInput): string {
-  const asCell = (text: string) => text.replaceAll('|', '\\|');
   const sections = tables.map(({ title, rows }) => {
-    const lines = rows.map(({ input, answer }) => `| ${asCell(input)} | ${asCell(answer)} |`);
-    return [`## ${title}`, '', '| input | answer |', '|---|---|', ...lines].join('\n');
+    const cells = [['input', 'answer'], ...rows.map(({ input, answer }) => [input, answer])].map((row) =>
+      row.map((text) => text.replaceAll('|', '\\|')),
+    );
+    const widths = [0, 1].map((column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
+    const line = (row: string[]) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+    const [head = '', ...body] = cells.map(line);
+    return [`## ${title}`, '', head, line(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
   });
   return `# Bad input
 
