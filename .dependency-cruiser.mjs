@@ -1,19 +1,81 @@
 /** Who may import whom. The rules are the architecture: docs/architecture.md says why. */
 
 const src = '^app/src/';
-const only = (name, module, allowed) => ({
-  name,
-  severity: 'error',
-  from: { path: '^app/(src|tools)/', pathNot: allowed },
-  to: { path: module },
-});
-/** `from` may import nothing of ours but what `to` matches; types too. */
-const may = (name, from, to) => ({
-  name,
-  severity: 'error',
-  from: { path: from },
-  to: { path: src, ...(to && { pathNot: to }) },
-});
+
+/** A file or folder of app/src, and all of ours that it may import, types included. main.ts may import everything. */
+const imports = {
+  'hub.ts': [],
+  'config.ts': [],
+  'protocol.ts': [],
+  'close-codes.ts': [],
+  'metrics.ts': [],
+  'logger.ts': [],
+  'auth.ts': [],
+  'frame.ts': [],
+  'timer-wheel.ts': [],
+  'rate-limiter.ts': [],
+  'throughput.ts': [],
+  'recent-frames.ts': [],
+  'connection.ts': ['protocol.ts', 'close-codes.ts', 'rate-limiter.ts'],
+  'broker/': ['broker/', 'protocol.ts', 'logger.ts'],
+  'presence/': ['presence/', 'broker/redis-link.ts', 'broker/redis-script.ts', 'protocol.ts', 'logger.ts'],
+  'room-feed.ts': ['broker/broker.ts', 'frame.ts', 'protocol.ts', 'recent-frames.ts'],
+  'channels.ts': [
+    'broker/broker.ts',
+    'connection.ts',
+    'frame.ts',
+    'hub.ts',
+    'logger.ts',
+    'metrics.ts',
+    'protocol.ts',
+    'recent-frames.ts',
+    'room-feed.ts',
+    'throughput.ts',
+  ],
+  'roster.ts': ['broker/broker.ts', 'connection.ts', 'logger.ts', 'presence/presence.ts', 'protocol.ts'],
+  'drain.ts': ['connection.ts', 'timer-wheel.ts'],
+  'instance.ts': [
+    'broker/broker.ts',
+    'channels.ts',
+    'connection.ts',
+    'drain.ts',
+    'hub.ts',
+    'logger.ts',
+    'metrics.ts',
+    'protocol.ts',
+    'room-feed.ts',
+    'roster.ts',
+    'throughput.ts',
+  ],
+  'handlers/': [
+    'handlers/',
+    'auth.ts',
+    'broker/broker.ts',
+    'connection.ts',
+    'instance.ts',
+    'logger.ts',
+    'metrics.ts',
+    'protocol.ts',
+    'throughput.ts',
+    'token-expiry.ts',
+  ],
+  'http/': ['http/', 'auth.ts', 'connection.ts', 'instance.ts', 'logger.ts', 'metrics.ts'],
+  'upgrade.ts': ['auth.ts', 'connection.ts', 'instance.ts', 'logger.ts', 'metrics.ts', 'protocol.ts'],
+  'heartbeat.ts': ['connection.ts', 'timer-wheel.ts'],
+  'token-expiry.ts': ['connection.ts', 'timer-wheel.ts'],
+  'shutdown.ts': ['logger.ts'],
+};
+
+/** A package, and the only place that may import it. */
+const packages = {
+  redis: 'broker/redis-',
+  'prom-client': 'metrics.ts',
+  express: 'http/',
+  jsonwebtoken: 'auth.ts',
+  pino: 'logger.ts',
+};
+
+const pattern = (path) => src + path.replaceAll('.', '\\.');
 
 export default {
   forbidden: [
@@ -25,40 +87,25 @@ export default {
     },
     // The page imports the client by the URL that it is served at.
     { name: 'no-unresolved', severity: 'error', from: { pathNot: '^app/public/' }, to: { couldNotResolve: true } },
-
-    only('redis-behind-the-broker', 'node_modules/redis/', `${src}broker/redis-`),
-    only('prom-client-in-metrics', 'node_modules/prom-client/', `${src}metrics\\.ts$`),
-    only('express-in-http', 'node_modules/express/', `${src}http/`),
-    only('jsonwebtoken-in-auth', 'node_modules/jsonwebtoken/', `${src}auth\\.ts$`),
-    only('pino-in-logger', 'node_modules/pino', `${src}logger\\.ts$`),
-
-    may(
-      'leaves-import-nothing-of-ours',
-      `${src}(hub|config|protocol|close-codes|metrics|logger|frame|timer-wheel|rate-limiter|throughput|auth)\\.ts$`,
-    ),
-    may('connection', `${src}connection\\.ts$`, `${src}(protocol|close-codes|rate-limiter)\\.ts$`),
-    may(
-      'instance',
-      `${src}instance\\.ts$`,
-      `${src}(hub|protocol|connection|frame|timer-wheel|throughput|metrics|logger|broker/broker|presence/presence)\\.ts$`,
-    ),
-    may('broker', `${src}broker/`, `${src}(broker/|protocol\\.ts$|logger\\.ts$)`),
-    may('presence', `${src}presence/`, `${src}(presence/|broker/redis-link\\.ts$|protocol\\.ts$|logger\\.ts$)`),
-    may(
-      'handlers',
-      `${src}handlers/`,
-      `${src}(handlers/|(instance|connection|protocol|auth|token-expiry|metrics|throughput|logger|broker/broker)\\.ts$)`,
-    ),
-    may('http', `${src}http/`, `${src}(http/|(instance|connection|auth|metrics|logger)\\.ts$)`),
-    may('upgrade', `${src}upgrade\\.ts$`, `${src}(instance|connection|protocol|auth|metrics|logger)\\.ts$`),
-    may('timed', `${src}(heartbeat|token-expiry)\\.ts$`, `${src}(connection|timer-wheel)\\.ts$`),
-    may('shutdown', `${src}shutdown\\.ts$`, `${src}logger\\.ts$`),
+    { name: 'nothing-imports-main', severity: 'error', from: {}, to: { path: pattern('main.ts') } },
     {
-      name: 'nothing-imports-main',
+      name: 'every-file-has-its-rule',
       severity: 'error',
-      from: {},
-      to: { path: `${src}main\\.ts$` },
+      from: { path: src, pathNot: ['main.ts', ...Object.keys(imports)].map(pattern) },
+      to: { path: src },
     },
+    ...Object.entries(imports).map(([from, to]) => ({
+      name: from,
+      severity: 'error',
+      from: { path: pattern(from) },
+      to: { path: src, ...(to.length > 0 && { pathNot: to.map(pattern) }) },
+    })),
+    ...Object.entries(packages).map(([name, home]) => ({
+      name: `${name}-in-${home}`,
+      severity: 'error',
+      from: { path: '^app/(src|tools)/', pathNot: pattern(home) },
+      to: { path: `node_modules/${name}/` },
+    })),
     {
       name: 'client-stands-alone',
       comment: 'The browser is served the client as it stands: only types may come from elsewhere.',
@@ -72,7 +119,6 @@ export default {
     exclude: { path: '/test/|\\.test\\.ts$' },
     parser: 'swc',
     tsPreCompilationDeps: true,
-    exoticRequireStrings: [],
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default', 'types'],

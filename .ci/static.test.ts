@@ -31,8 +31,8 @@ test('the dependency rules see a forbidden import', async () => {
       (error: { stdout: string }) => error,
     );
     expect(failed).toHaveProperty('code');
-    expect(failed.stdout).toMatch(/broker: .*wrong\.ts → app\/src\/hub\.ts/);
-    expect(failed.stdout).toMatch(/express-in-http: .*wrong\.ts/);
+    expect(failed.stdout).toMatch(/broker\/: .*wrong\.ts → app\/src\/hub\.ts/);
+    expect(failed.stdout).toMatch(/express-in-http\/: .*wrong\.ts/);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -89,6 +89,19 @@ export const environment = z.object({
   REDIS_PASSWORD: z.string().default('').describe('Password of Redis; make up makes one'),
   PRESENCE_LEASE: duration.prefault('5s').describe('A dead instance’s members leave within two of these'),
 
+  PRESENCE_GRACE: duration.prefault('10s').describe('A user who comes back within this neither left nor joined'),
+  PRESENCE_DETAIL_MAX: integer(0, 1_000_000)
+    .prefault('100')
+    .describe('Rooms with more members get one summed-up members event a second, not one per person'),
+  HISTORY_SIZE: integer(1, 1_000_000).prefault('1000').describe('Messages that a room keeps for members who come back'),
+  HISTORY_TTL: duration
+    .prefault('10m')
+    .describe('Time after its last message that a room’s history goes; message ids are remembered as long'),
+  RECENT_FRAMES_BYTES: integer(0, 17_179_869_184)
+    .prefault('67108864')
+    .describe('Memory of this instance for recent messages, so that a reconnect wave does not fall on Redis'),
+  AUDIT_INTERVAL: duration.prefault('5s').describe('Time between two comparisons of a room with Redis'),
+
   MAX_CONNECTIONS: integer(1, 1_000_000)
     .prefault('20000')
     .describe('Connections this instance takes before it answers 503'),

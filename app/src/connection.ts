@@ -38,8 +38,11 @@ export interface ConnectionOptions {
   handleText(connection: Connection, text: string): Promise<void>;
   handleRefused(connection: Connection, code: ErrorCode): void;
   handlePong(connection: Connection): void;
-  /** The connection takes no more messages and gets no more: it leaves its rooms. Called once. */
-  handleClosing(connection: Connection): void;
+  /**
+   * The connection takes no more messages and gets no more: it leaves its rooms. Called once.
+   * @param goodbye the other side closed it as done (1000), and is not expected back
+   */
+  handleClosing(connection: Connection, goodbye: boolean): void;
   /** The socket has ended. Called once, after handleClosing. */
   handleClosed(connection: Connection, code: number, reason: string): void;
 }
@@ -115,6 +118,20 @@ export class Connection {
     this.#socket.write(frames);
   }
 
+  /** Resolves when what was written has been taken by the kernel, or the connection has ended. */
+  async drained(): Promise<void> {
+    if (!this.#socket.writableNeedDrain || this.state !== 'open') return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.#socket.off('drain', done);
+        this.#socket.off('close', done);
+        resolve();
+      };
+      this.#socket.on('drain', done);
+      this.#socket.on('close', done);
+    });
+  }
+
   ping(): void {
     if (this.state === 'open') this.#ws.ping();
   }
@@ -123,7 +140,7 @@ export class Connection {
   close(name: CloseName): void {
     if (this.state !== 'open') return;
     this.#closedAs = name;
-    this.#leave();
+    this.#leave(false);
     this.#ws.close(closeCodes[name].code, closeCodes[name].reason);
   }
 
@@ -145,10 +162,10 @@ export class Connection {
     return false;
   }
 
-  #leave(): void {
+  #leave(goodbye: boolean): void {
     this.state = 'closing';
     this.#waiting = [];
-    this.#options.handleClosing(this);
+    this.#options.handleClosing(this, goodbye);
   }
 
   handleMessage(data: Buffer, isBinary: boolean): void {
@@ -200,11 +217,11 @@ export class Connection {
   handleError(error: Error & { code?: string }): void {
     if (this.state !== 'open') return;
     this.#brokenWith = { code: errorCloseCodes[error.code ?? ''] ?? 1002, reason: error.message };
-    this.#leave();
+    this.#leave(false);
   }
 
   handleEnd(code: number, reason: Buffer): void {
-    if (this.state === 'open') this.#leave();
+    if (this.state === 'open') this.#leave(code === closeCodes.DONE.code);
     this.state = 'closed';
     this.#waiting = [];
     const ours = this.#closedAs ? closeCodes[this.#closedAs] : this.#brokenWith;

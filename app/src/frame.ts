@@ -1,8 +1,11 @@
 /** WebSocket framing (RFC 6455, section 5.2) of text that is framed once and written to many sockets. */
 
-/** One unmasked, final text frame around `body`. The body is copied: it may be a slice of a larger read buffer. */
-export function encodeTextFrame(body: Uint8Array): Buffer {
-  const length = body.length;
+/**
+ * One unmasked, final text frame around `body` and `end` (ASCII). The body is copied: it may be a slice of a larger
+ * read buffer.
+ */
+export function encodeTextFrame(body: Uint8Array, end = ''): Buffer {
+  const length = body.length + end.length;
   const head = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(head + length);
   frame[0] = 0x81;
@@ -16,5 +19,6 @@ export function encodeTextFrame(body: Uint8Array): Buffer {
     frame.writeBigUInt64BE(BigInt(length), 2);
   }
   frame.set(body, head);
+  frame.write(end, head + body.length, 'latin1');
   return frame;
 }

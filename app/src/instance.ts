@@ -5,31 +5,35 @@
  * every member sees one order.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Broker, BrokerUnavailable, type OnMessage, type Receipt } from './broker/broker.ts';
+import { type Broker, BrokerUnavailable } from './broker/broker.ts';
+import { type Channels, channelOf, channelOfClient, channelOfUser, ownChannels } from './channels.ts';
 import type { Connection } from './connection.ts';
-import { encodeTextFrame } from './frame.ts';
+import type { Drain } from './drain.ts';
 import type { Hub } from './hub.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
-import type { OnGone, Presence } from './presence/presence.ts';
 import {
+  closeBody,
   type ErrorCode,
   encode,
-  type Member,
+  encodeOpenMessage,
+  type Position,
   ROOM_ALL,
   ROOM_ME,
   ROOM_PATTERN,
-  type Sender,
   type ServerMessages,
 } from './protocol.ts';
+import type { Reader, Recovery } from './room-feed.ts';
+import { memberOf, type Roster } from './roster.ts';
 import type { Throughput } from './throughput.ts';
-import type { TimerWheel } from './timer-wheel.ts';
 
 /** A command that the instance does not carry out, and why. A value, not an exception: the other side did it. */
 export interface Refusal {
   refused: ErrorCode;
   message: string;
 }
+
+export type Ack = ServerMessages['ack'];
 
 export interface Status {
   instanceId: string;
@@ -53,128 +57,101 @@ export interface Instance {
   readonly brokerReady: boolean;
   /** Takes a new connection in; resolves when its live messages flow and it has been greeted. */
   open(connection: Connection): Promise<void>;
-  /** Takes the connection out of its rooms. */
-  handleClosing(connection: Connection): void;
+  /** Takes the connection out of its rooms; without a goodbye its user may come back unnoticed. */
+  handleClosing(connection: Connection, goodbye: boolean): void;
   handleClosed(connection: Connection): void;
-  /** @throws {BrokerUnavailable} */
-  join(connection: Connection, room: string): Promise<{ memberCount: number } | Refusal>;
+  /**
+   * Puts the connection into the room, from `position` on or from now. `begin` is called before the first message.
+   * @throws {BrokerUnavailable} before `begin`
+   */
+  join(
+    connection: Connection,
+    room: string,
+    position: Position | undefined,
+    begin: (joined: Recovery & { memberCount: number }) => void,
+  ): Promise<Refusal | undefined>;
   leave(connection: Connection, room: string): Promise<Refusal | undefined>;
-  /** To a room, or without one to everyone. @throws {BrokerUnavailable} */
-  publish(connection: Connection, room: string | undefined, content: string): Promise<Receipt | Refusal>;
-  /** @throws {BrokerUnavailable} */
+  /**
+   * To a room, or without one to everyone. With an `id`, sending it again is harmless.
+   * @throws {BrokerUnavailable}
+   */
+  publish(
+    connection: Connection,
+    message: { room?: string | undefined; content: string; id?: string | undefined },
+  ): Promise<Ack | Refusal>;
+  /** To a user, who gets it on coming back too, or to one connection, live only. @throws {BrokerUnavailable} */
   direct(
     connection: Connection,
-    to: { userId: string } | { clientId: string },
-    content: string,
-  ): Promise<Receipt | Refusal>;
+    message: { to: { userId: string } | { clientId: string }; content: string; id?: string | undefined },
+  ): Promise<Ack | Refusal>;
   /** To the others in the room; not kept. @throws {BrokerUnavailable} */
   typing(connection: Connection, room: string, isTyping: boolean): Promise<Refusal | undefined>;
   members(connection: Connection, room: string): Promise<ServerMessages['members'] | Refusal>;
-  /** Where the broker's messages arrive. */
-  deliver: OnMessage;
-  /** Where presence reports members of dead instances. */
-  handleGone: OnGone;
   /**
    * Stops taking connections and sends those that are here away, each at its own slot of the window; resolves when
    * the last one has gone.
    */
   drain(): Promise<void>;
+  /** Sends `count` connections away, those that have been here longest first. @returns how many there were to send */
+  rebalance(count: number): number;
   status(): Status;
 }
 
-/** Reconnects a second that a drain asks of the rest of the cluster at most: a small instance drains at once. */
-const DRAIN_RATE_PER_SECOND = 40;
-/** How long a new connection waits for its subscriptions before it is greeted without them. */
+/** How long a new connection waits for its channels before it is greeted without them. */
 const OPEN_DEADLINE_MS = 1000;
-const MEMBER_LIST_LIMIT = 1000;
-
-const channelOfUser = (userId: string) => `@user:${userId}`;
-const channelOfClient = (clientId: string) => `@client:${clientId}`;
 
 export function createInstance(options: {
   id: string;
   version: string;
   hub: Hub<Connection>;
   broker: Broker;
-  presence: Presence;
-  wheel: TimerWheel;
+  channels: Channels;
+  roster: Roster;
+  drain: Drain;
   metrics: Metrics;
   throughput: Throughput;
   logger: Logger;
   maxRooms: number;
-  drainWindow: number;
-  drainGrace: number;
   greeting: Pick<ServerMessages['connected'], 'heartbeat' | 'limits'>;
 }): Instance {
-  const { id, hub, broker, presence, wheel, metrics, throughput, logger } = options;
-  /** Channels that have members here, and when the broker has confirmed them. */
-  const subscriptions = new Map<string, Promise<void>>();
+  const { id, hub, broker, channels, roster, metrics, throughput, logger } = options;
   let draining = false;
   let handleEmpty: (() => void) | undefined;
 
-  /** The hub's and the broker's name of a room as this connection calls it. */
-  const channelOf = (connection: Connection, room: string) =>
-    room === ROOM_ME ? channelOfUser(connection.user.userId) : room;
+  /** A message but for its position. */
+  const openMessage = (connection: Connection, room: string, content: string) =>
+    encodeOpenMessage({ room, from: { ...memberOf(connection), clientId: connection.id, instanceId: id }, content });
 
-  /** Channels that a connection is on without joining. A plain one gets broadcasts and its directs live. */
-  const ownChannels = (connection: Connection) =>
-    connection.explicit
-      ? [channelOfClient(connection.id)]
-      : [channelOfClient(connection.id), channelOfUser(connection.user.userId), ROOM_ALL];
-
-  function attach(connection: Connection, channel: string): Promise<void> {
-    if (hub.join(channel, connection)) subscriptions.set(channel, broker.subscribe(channel));
-    return subscriptions.get(channel) ?? Promise.resolve();
-  }
-
-  function detach(connection: Connection, channel: string): void {
-    if (!hub.leave(channel, connection)) return;
-    // Instances that keep listening to rooms without members take CPU from everyone.
-    subscriptions.delete(channel);
-    broker.unsubscribe(channel);
-  }
-
-  const sender = (connection: Connection): Sender => ({
-    userId: connection.user.userId,
-    username: connection.user.username,
-    clientId: connection.id,
-    instanceId: id,
-  });
-  const member = ({ user }: Connection): Member => ({ userId: user.userId, username: user.username });
-
-  async function publish(room: string, body: string, except?: string): Promise<Receipt> {
-    const receipt = await broker.publish(room, body, except);
+  async function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
+    // A kit's client makes ids that never repeat, and sends again on another connection; a plain one may just count.
+    const publisher = connection.explicit ? connection.user.userId : connection.id;
+    const receipt = await broker.publish(channel, body, publisher, messageId);
     metrics.messagesPublished.inc();
     return receipt;
   }
 
-  /** Says something to a room that is not worth failing a command for. */
-  function announce(room: string, body: string, except?: string): void {
-    publish(room, body, except).catch((error: unknown) => {
-      logger.debug({ event: 'announce_failed', err: error }, 'a presence event could not be published');
-    });
-  }
-
-  const announceLeft = (room: string, who: Member, memberCount: number) =>
-    announce(room, encode('user_left', { room, ...who, memberCount }));
-
-  /** Presence lives behind the broker: when it fails, so does the command. */
-  async function available<T>(answer: Promise<T>): Promise<T> {
-    try {
-      return await answer;
-    } catch (cause) {
-      throw new BrokerUnavailable({ uncertain: true, cause });
-    }
-  }
-
-  function requireReady(): void {
-    if (!broker.ready) throw new BrokerUnavailable({ uncertain: false });
-  }
-
-  async function leavePresence(connection: Connection, room: string): Promise<void> {
-    if (room.startsWith('@')) return;
-    const { changed, memberCount } = await presence.leave(room, connection.id);
-    if (changed) announceLeft(room, member(connection), memberCount);
+  function readerFor(
+    connection: Connection,
+    room: string,
+    channel: string,
+    begin: (recovery: Recovery) => void,
+  ): Reader {
+    return {
+      get open() {
+        return connection.state === 'open' && connection.rooms.has(room);
+      },
+      begin(recovery) {
+        // Joined again: from here on it catches up, and enters anew.
+        hub.leave(channel, connection);
+        metrics.resumes.inc({ recovery: recovery.recovery });
+        metrics.messagesReplayed.inc(recovery.replayed);
+        begin(recovery);
+      },
+      write: (frames) => connection.write(frames),
+      drained: () => connection.drained(),
+      handleGap: (reason, position) => connection.send('gap', { room, reason, position }),
+      enter: () => void (connection.state === 'open' && hub.join(channel, connection)),
+    };
   }
 
   const notInRoom = (room: string): Refusal => ({ refused: 'NOT_IN_ROOM', message: `join ${room} first` });
@@ -193,11 +170,6 @@ export function createInstance(options: {
     return undefined;
   }
 
-  function sendAway(connection: Connection, slot: number): void {
-    connection.send('server_shutdown', { reconnectInMs: slot });
-    wheel.schedule(slot + options.drainGrace, (late) => late.closeWhenIdle('DRAIN'), connection);
-  }
-
   return {
     id,
     connections: hub.connections,
@@ -212,18 +184,22 @@ export function createInstance(options: {
       hub.add(connection);
       metrics.connectionsOpened.inc();
       metrics.connections.set(hub.connections.size);
-      const attached = Promise.all(ownChannels(connection).map((channel) => attach(connection, channel)));
-      await Promise.race([attached, delay(OPEN_DEADLINE_MS, undefined, { ref: false })]);
+      const attached = ownChannels(connection).map(async (name) => {
+        channels.attach(name);
+        await channels.opened(name);
+        if (connection.state === 'open') hub.join(name, connection);
+      });
+      await Promise.race([Promise.allSettled(attached), delay(OPEN_DEADLINE_MS, undefined, { ref: false })]);
       connection.send('connected', { clientId: connection.id, instanceId: id, ...options.greeting });
-      connection.send('authenticated', { ...member(connection), expiresAt: connection.user.expiresAt });
-      if (draining) sendAway(connection, 0);
+      connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
+      if (draining) options.drain.sendAway([connection]);
     },
 
-    handleClosing(connection) {
-      for (const channel of ownChannels(connection)) detach(connection, channel);
+    handleClosing(connection, goodbye) {
+      for (const channel of ownChannels(connection)) channels.detach(connection, channel);
       for (const room of connection.rooms) {
-        detach(connection, channelOf(connection, room));
-        leavePresence(connection, room).catch(() => undefined);
+        channels.detach(connection, channelOf(connection, room));
+        void roster.leave(connection, room, goodbye);
       }
       connection.rooms.clear();
     },
@@ -234,24 +210,31 @@ export function createInstance(options: {
       if (hub.connections.size === 0) handleEmpty?.();
     },
 
-    async join(connection, room) {
+    async join(connection, room, position, begin) {
       const refusal = joinRefusal(connection, room);
       if (refusal) return refusal;
-      requireReady();
+      if (!broker.ready) throw new BrokerUnavailable({ uncertain: false });
+      const name = channelOf(connection, room);
       const already = connection.rooms.has(room);
-      connection.rooms.add(room);
+      if (!already) {
+        connection.rooms.add(room);
+        channels.attach(name);
+      }
       try {
-        await attach(connection, channelOf(connection, room));
+        const feed = await channels.feed(name);
         // Closed meanwhile: it has left already, and entering it now would leave a ghost.
-        if (connection.state !== 'open' || room.startsWith('@')) return { memberCount: 0 };
-        const { changed, memberCount } = await available(presence.join(room, connection.id, member(connection)));
-        if (changed) announce(room, encode('user_joined', { room, ...member(connection), memberCount }), connection.id);
-        return { memberCount };
+        if (connection.state !== 'open') return undefined;
+        const memberCount = await roster.enter(connection, room);
+        await feed.catchUp(
+          readerFor(connection, room, name, (recovery) => begin({ ...recovery, memberCount })),
+          position,
+        );
+        return undefined;
       } catch (error) {
         if (!already && connection.rooms.delete(room)) {
-          detach(connection, channelOf(connection, room));
+          channels.detach(connection, name);
           // It may have been entered all the same.
-          leavePresence(connection, room).catch(() => undefined);
+          void roster.leave(connection, room, true);
         }
         throw error;
       }
@@ -259,60 +242,53 @@ export function createInstance(options: {
 
     async leave(connection, room) {
       if (!connection.rooms.delete(room)) return notInRoom(room);
-      detach(connection, channelOf(connection, room));
-      // What Redis did not hear of now leaves with this instance's old lease.
-      await leavePresence(connection, room).catch(() => undefined);
+      channels.detach(connection, channelOf(connection, room));
+      await roster.leave(connection, room, true);
       return undefined;
     },
 
-    async publish(connection, room = ROOM_ALL, content) {
+    async publish(connection, { room = ROOM_ALL, content, id: messageId }) {
       if (room !== ROOM_ALL && !connection.rooms.has(room)) return notInRoom(room);
       if (room === ROOM_ME) return { refused: 'ROOM_FORBIDDEN', message: 'use direct to write to a user' };
-      return publish(room, encode('message', { room, from: sender(connection), content }));
+      return publish(connection, room, openMessage(connection, room, content), messageId);
     },
 
-    async direct(connection, to, content) {
-      const channel = 'userId' in to ? channelOfUser(to.userId) : channelOfClient(to.clientId);
-      const receipt = await publish(channel, encode('message', { room: ROOM_ME, from: sender(connection), content }));
-      return receipt.receivers > 0 ? receipt : { refused: 'NOT_FOUND', message: 'nobody is connected by that name' };
+    async direct(connection, { to, content, id: messageId }) {
+      const body = openMessage(connection, ROOM_ME, content);
+      if ('userId' in to) return publish(connection, channelOfUser(to.userId), body, messageId);
+      const receivers = await broker.announce(channelOfClient(to.clientId), body + closeBody());
+      if (receivers === 0) return { refused: 'NOT_FOUND', message: 'there is no such connection' };
+      return { position: null, duplicate: false };
     },
 
     async typing(connection, room, isTyping) {
       if (!connection.rooms.has(room) || room.startsWith('@')) return notInRoom(room);
-      await publish(room, encode('typing', { room, ...member(connection), isTyping }), connection.id);
+      await broker.announce(room, encode('typing', { room, ...memberOf(connection), isTyping }), connection.id);
       return undefined;
     },
 
     async members(connection, room) {
       if (!connection.rooms.has(room) || room.startsWith('@')) return notInRoom(room);
-      requireReady();
-      return { room, ...(await available(presence.members(room, MEMBER_LIST_LIMIT))) };
+      return roster.list(room);
     },
-
-    deliver(channel, body, except) {
-      const receivers = hub.deliver(channel, encodeTextFrame(body), except);
-      metrics.messagesDelivered.inc(receivers);
-      throughput.delivered(receivers);
-    },
-
-    handleGone: announceLeft,
 
     async drain() {
       draining = true;
       metrics.draining.set(1);
       const leaving = [...hub.connections.values()];
-      const window = Math.min(options.drainWindow, (leaving.length / DRAIN_RATE_PER_SECOND) * 1000);
-      logger.info(
-        { event: 'draining', connections: leaving.length, windowMs: Math.round(window) },
-        'sending connections away',
-      );
-      leaving.forEach((connection, index) => {
-        sendAway(connection, Math.round((index / leaving.length) * window));
-      });
+      const windowMs = options.drain.sendAway(leaving);
+      logger.info({ event: 'draining', connections: leaving.length, windowMs }, 'sending connections away');
       if (hub.connections.size === 0) return;
       await new Promise<void>((resolve) => {
         handleEmpty = resolve;
       });
+    },
+
+    rebalance(count) {
+      const leaving = [...hub.connections.values()].slice(0, count);
+      const windowMs = options.drain.sendAway(leaving);
+      logger.info({ event: 'rebalancing', connections: leaving.length, windowMs }, 'sending some connections away');
+      return leaving.length;
     },
 
     status: () => ({

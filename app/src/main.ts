@@ -4,25 +4,29 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions } f
 import type { AddressInfo } from 'node:net';
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuth } from './auth.ts';
-import type { Broker } from './broker/broker.ts';
+import type { Broker, BrokerHandlers } from './broker/broker.ts';
 import { createMemoryBroker } from './broker/memory-broker.ts';
 import { createRedisBroker } from './broker/redis-broker.ts';
 import { createRedisLink } from './broker/redis-link.ts';
+import { type Channels, createChannels } from './channels.ts';
 import { closeCodes } from './close-codes.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import type { Connection, ConnectionOptions } from './connection.ts';
+import { createDrain } from './drain.ts';
 import { createDispatch } from './handlers/dispatch.ts';
 import { handlers } from './handlers/index.ts';
 import { createHeartbeat } from './heartbeat.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { createPublicApp } from './http/public-app.ts';
 import { createHub } from './hub.ts';
-import { createInstance, type Instance } from './instance.ts';
+import { createInstance } from './instance.ts';
 import { createLogger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createMemoryPresence } from './presence/memory-presence.ts';
 import type { OnGone, Presence } from './presence/presence.ts';
 import { createRedisPresence } from './presence/redis-presence.ts';
+import { createRecentFrames } from './recent-frames.ts';
+import { createRoster, type Roster } from './roster.ts';
 import { createShutdown } from './shutdown.ts';
 import { createThroughput } from './throughput.ts';
 import { createTimerWheel } from './timer-wheel.ts';
@@ -50,15 +54,20 @@ const wheel = createTimerWheel();
 const hub = createHub<Connection>();
 const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
 
-const onMessage = (room: string, body: Buffer, except: string | undefined) => instance.deliver(room, body, except);
-const onGone: OnGone = (room, member, memberCount) => instance.handleGone(room, member, memberCount);
+const brokerHandlers: BrokerHandlers = {
+  handleMessage: (...message) => channels.brokerHandlers.handleMessage(...message),
+  handleAnnouncement: (...announcement) => channels.brokerHandlers.handleAnnouncement(...announcement),
+  handleRestored: () => channels.brokerHandlers.handleRestored(),
+};
+const onGone: OnGone = (room, member, memberCount) => roster.handleGone(room, member, memberCount);
 const { broker, presence, connect } = createShared();
 
 function createShared(): { broker: Broker; presence: Presence; connect(): Promise<void> } {
+  const retention = { size: config.HISTORY_SIZE, ttl: config.HISTORY_TTL };
   if (config.BROKER === 'memory') {
     return {
-      broker: createMemoryBroker({ onMessage }),
-      presence: createMemoryPresence(),
+      broker: createMemoryBroker({ handlers: brokerHandlers, retention }),
+      presence: createMemoryPresence({ grace: config.PRESENCE_GRACE, onGone }),
       connect: async () => undefined,
     };
   }
@@ -69,25 +78,35 @@ function createShared(): { broker: Broker; presence: Presence; connect(): Promis
     logger,
   });
   return {
-    broker: createRedisBroker({ link, onMessage }),
-    presence: createRedisPresence({ link, lease: config.PRESENCE_LEASE, onGone, logger }),
+    broker: createRedisBroker({ link, handlers: brokerHandlers, retention }),
+    presence: createRedisPresence({ link, lease: config.PRESENCE_LEASE, grace: config.PRESENCE_GRACE, onGone, logger }),
     connect: () => link.connect(),
   };
 }
 
-const instance: Instance = createInstance({
+const channels: Channels = createChannels({
+  hub,
+  broker,
+  recent: createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE }),
+  metrics,
+  throughput,
+  logger,
+  auditInterval: config.AUDIT_INTERVAL,
+});
+const roster: Roster = createRoster({ broker, presence, detailMax: config.PRESENCE_DETAIL_MAX, logger });
+
+const instance = createInstance({
   id: config.INSTANCE_ID,
   version: packageJson.version,
   hub,
   broker,
-  presence,
-  wheel,
+  channels,
+  roster,
+  drain: createDrain({ wheel, window: config.DRAIN_WINDOW, grace: config.DRAIN_GRACE }),
   metrics,
   throughput,
   logger,
   maxRooms: config.MAX_ROOMS_PER_CONNECTION,
-  drainWindow: config.DRAIN_WINDOW,
-  drainGrace: config.DRAIN_GRACE,
   greeting: {
     heartbeat: { interval: config.HEARTBEAT_INTERVAL, timeout: config.HEARTBEAT_TIMEOUT },
     limits: {
@@ -117,10 +136,10 @@ const connectionOptions: ConnectionOptions = {
   handleText: dispatch,
   handleRefused: (_connection, code) => metrics.messagesRefused.inc({ code }),
   handlePong: (connection) => heartbeat.handlePong(connection),
-  handleClosing(connection) {
+  handleClosing(connection, goodbye) {
     heartbeat.stop(connection);
     tokenExpiry.stop(connection);
-    instance.handleClosing(connection);
+    instance.handleClosing(connection, goodbye);
   },
   handleClosed(connection, code, reason) {
     instance.handleClosed(connection);

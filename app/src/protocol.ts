@@ -39,6 +39,12 @@ export interface Member {
   username: string;
 }
 
+/**
+ * Why a room's history could not be continued. `rewound`: Redis lost messages that were seen, some may come again;
+ * `trimmed`: older than what is kept; `unknown_epoch`: Redis does not know that history; `invalid`: never was.
+ */
+export type GapReason = 'rewound' | 'trimmed' | 'unknown_epoch' | 'invalid';
+
 export const errorCodes = [
   'INVALID_JSON',
   'BINARY_NOT_SUPPORTED',
@@ -77,16 +83,27 @@ export interface ServerMessages {
     limits: { maxFrameBytes: number; maxContentLength: number; maxRooms: number; ratePerMinute: number; burst: number };
   };
   authenticated: { userId: string; username: string; expiresAt: number };
-  joined_room: { room: string; memberCount: number; position: Position | null };
+  /** Everything after `position` follows: `replayed` messages at once, then live. */
+  joined_room: {
+    room: string;
+    memberCount: number;
+    position: Position;
+    recovery: 'none' | 'recovered' | 'rewound' | 'gap';
+    reason?: Exclude<GapReason, 'rewound'>;
+    replayed: number;
+  };
   left_room: { room: string };
   rooms: { rooms: string[] };
-  members: { room: string; members: Member[]; memberCount: number };
+  /** The answer to list_members, and without `members` the summed-up news of a large room. */
+  members: { room: string; members?: Member[]; memberCount: number };
   message: { room: string; from: Sender; content: string; position?: Position };
   user_joined: { room: string; userId: string; username: string; memberCount: number };
   user_left: { room: string; userId: string; username: string; memberCount: number };
   typing: { room: string; userId: string; username: string; isTyping: boolean };
-  /** `position` is null where the room keeps no history. */
+  /** `position` is null for a message to one connection, which nobody keeps. */
   ack: { position: Position | null; duplicate: boolean };
+  /** The history that was seen does not go on: what follows comes after `position`. */
+  gap: { room: string; reason: GapReason; position: Position };
   pong: Record<string, never>;
   token_expiring: { expiresAt: number };
   server_shutdown: { reconnectInMs: number };
@@ -102,6 +119,20 @@ export type ServerMessage = {
 /** The text of one server frame. */
 export function encode<T extends ServerMessageType>(type: T, payload: ServerMessages[T], id?: string): string {
   return JSON.stringify({ type, payload, timestamp: Date.now(), id });
+}
+
+/**
+ * A `message` frame but for its end: its position is only known when it is numbered. `closeBody` has the end, and every
+ * instance puts the two together without parsing.
+ */
+export function encodeOpenMessage(payload: Omit<ServerMessages['message'], 'position'>): string {
+  const { room, from, content } = payload;
+  return JSON.stringify({ type: 'message', timestamp: Date.now(), payload: { room, from, content } }).slice(0, -2);
+}
+
+/** The end of an open message. */
+export function closeBody(position?: Position): string {
+  return position ? `,"position":{"epoch":${JSON.stringify(position.epoch)},"offset":${position.offset}}}}` : '}}';
 }
 
 /** A client's message before its payload is checked against the handler's schema. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Broker, BrokerUnavailable } from '../src/broker/broker.ts';
+import { type Broker, type BrokerHandlers, BrokerUnavailable } from '../src/broker/broker.ts';
 import { createMemoryBroker } from '../src/broker/memory-broker.ts';
 import { createRedisBroker } from '../src/broker/redis-broker.ts';
 import { createRedisLink, type RedisLink } from '../src/broker/redis-link.ts';
@@ -27,12 +27,19 @@ type Open = () => Promise<[Side, Side]>;
 
 const silent = createLogger({ instanceId: 'test', level: 'silent', format: 'json' });
 
-function createSide(make: (onMessage: (room: string, body: Buffer, except?: string) => void) => Broker): Side {
+const retention = { size: 1000, ttl: 600_000 };
+
+function createSide(make: (handlers: BrokerHandlers) => Broker): Side {
   const deliveries: Delivery[] = [];
   const waiting = new Set<() => void>();
-  const broker = make((room, body, except) => {
-    deliveries.push({ room, body: body.toString(), except });
+  function add(delivery: Delivery): void {
+    deliveries.push(delivery);
     for (const look of waiting) look();
+  }
+  const broker = make({
+    handleMessage: (room, _position, body) => add({ room, body: body.toString(), except: undefined }),
+    handleAnnouncement: (room, body, except) => add({ room, body: body.toString(), except }),
+    handleRestored: () => undefined,
   });
   return {
     broker,
@@ -58,14 +65,14 @@ beforeAll(async () => {
 async function openRedisSide(server: RedisServer = redis): Promise<Side> {
   const link = createRedisLink({ url: server.url, password: '', instanceId: 'test', logger: silent });
   await link.connect();
-  const side = createSide((onMessage) => createRedisBroker({ link, onMessage }));
+  const side = createSide((handlers) => createRedisBroker({ link, handlers, retention }));
   onTestFinished(() => side.broker.close());
   return Object.assign(side, { link });
 }
 
 const openRedis = async (): Promise<[Side, Side]> => [await openRedisSide(), await openRedisSide()];
 async function openMemory(): Promise<[Side, Side]> {
-  const side = createSide((onMessage) => createMemoryBroker({ onMessage }));
+  const side = createSide((handlers) => createMemoryBroker({ handlers, retention }));
   onTestFinished(() => side.broker.close());
   return [side, side];
 }
@@ -81,13 +88,13 @@ describe.each<{ name: string; open: Open }>([
     expect(broker.ready).toBe(true);
     await broker.close();
     expect(broker.ready).toBe(false);
-    await expect(broker.publish('r', 'x')).rejects.toThrow(BrokerUnavailable);
+    await expect(broker.publish('r', 'x', 'publisher')).rejects.toThrow(BrokerUnavailable);
   });
 
   test('brings a message to every subscriber, the publisher’s own side included, and not inside its call', async () => {
     const [a, b] = await open();
     await Promise.all([a.broker.subscribe('own'), b.broker.subscribe('own')]);
-    const publishing = a.broker.publish('own', '{"text":"ü\\n"}');
+    const publishing = a.broker.publish('own', '{"text":"ü\\n"}', 'publisher');
     expect(a.deliveries).toEqual([]);
     expect(await publishing).toMatchObject({ duplicate: false });
     for (const side of [a, b]) {
@@ -98,22 +105,22 @@ describe.each<{ name: string; open: Open }>([
   test('carries a body with line breaks as it stands, and the connection that must not get it', async () => {
     const [a, b] = await open();
     await b.broker.subscribe('except');
-    await a.broker.publish('except', 'one\ntwo\n', 'client-7');
+    await a.broker.announce('except', 'one\ntwo\n', 'client-7');
     expect(await b.delivered(1)).toEqual([{ room: 'except', body: 'one\ntwo\n', except: 'client-7' }]);
   });
 
   test('says that nobody listens to a room', async () => {
     const [a, b] = await open();
-    expect(await a.broker.publish('nobody', 'x')).toMatchObject({ receivers: 0 });
+    expect(await a.broker.announce('nobody', 'x')).toBe(0);
     await b.broker.subscribe('nobody');
-    expect((await a.broker.publish('nobody', 'x')).receivers).toBeGreaterThan(0);
+    expect(await a.broker.announce('nobody', 'x')).toBeGreaterThan(0);
   });
 
   test('keeps rooms apart', async () => {
     const [a, b] = await open();
     await Promise.all(['apart:1', 'apart:2'].map((room) => b.broker.subscribe(room)));
-    await a.broker.publish('apart:3', 'x');
-    await a.broker.publish('apart:2', 'y');
+    await a.broker.publish('apart:3', 'x', 'publisher');
+    await a.broker.publish('apart:2', 'y', 'publisher');
     expect(await b.delivered(1)).toMatchObject([{ room: 'apart:2', body: 'y' }]);
   });
 
@@ -122,7 +129,7 @@ describe.each<{ name: string; open: Open }>([
     await Promise.all([a.broker.subscribe('order'), b.broker.subscribe('order')]);
     const count = 500;
     const publishAll = (side: Side, name: string) =>
-      Array.from({ length: count }, (_, i) => side.broker.publish('order', `${name}${i}`));
+      Array.from({ length: count }, (_, i) => side.broker.publish('order', `${name}${i}`, 'publisher'));
     await Promise.all([...publishAll(a, 'a'), ...publishAll(b, 'b')]);
     const seen = bodies(await a.delivered(2 * count));
     expect(seen).toHaveLength(2 * count);
@@ -139,8 +146,8 @@ describe.each<{ name: string; open: Open }>([
     b.broker.unsubscribe('left');
     // Confirmed after the unsubscribe was: what is published from here on cannot be from before it.
     await b.broker.subscribe('later');
-    await a.broker.publish('left', 'x');
-    await a.broker.publish('kept', 'y');
+    await a.broker.publish('left', 'x', 'publisher');
+    await a.broker.publish('kept', 'y', 'publisher');
     expect(bodies(await b.delivered(1))).toEqual(['y']);
   });
 
@@ -153,15 +160,15 @@ describe.each<{ name: string; open: Open }>([
       subscribing.push(b.broker.subscribe(room));
     }
     await Promise.all(subscribing);
-    await a.broker.publish(room, 'here');
+    await a.broker.publish(room, 'here', 'publisher');
     expect(bodies(await b.delivered(1))).toEqual(['here']);
   });
 
   test('delivers once to who subscribed twice', async () => {
     const [a, b] = await open();
     await Promise.all([b.broker.subscribe('twice'), b.broker.subscribe('twice')]);
-    await a.broker.publish('twice', '1');
-    await a.broker.publish('twice', '2');
+    await a.broker.publish('twice', '1', 'publisher');
+    await a.broker.publish('twice', '2', 'publisher');
     expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
   });
 
@@ -169,7 +176,7 @@ describe.each<{ name: string; open: Open }>([
     const [a, b] = await open();
     b.broker.unsubscribe('never');
     await b.broker.subscribe('ever');
-    await a.broker.publish('ever', 'x');
+    await a.broker.publish('ever', 'x', 'publisher');
     expect(bodies(await b.delivered(1))).toEqual(['x']);
   });
 });
@@ -202,19 +209,19 @@ describe('the Redis broker while Redis is away', () => {
     await a.broker.subscribe('room');
     await outage([a], async () => {
       expect(a.broker.ready).toBe(false);
-      const refused = await a.broker.publish('room', 'x').catch((error: unknown) => error);
+      const refused = await a.broker.publish('room', 'x', 'publisher').catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(BrokerUnavailable);
       expect(refused).toMatchObject({ uncertain: false, retryAfter: expect.any(Number) });
     });
     expect(a.broker.ready).toBe(true);
-    await a.broker.publish('room', 'y');
+    await a.broker.publish('room', 'y', 'publisher');
     expect(bodies(await a.delivered(1))).toEqual(['y']);
   });
 
   test('a publish whose answer is lost is refused as uncertain', async () => {
     const a = await openRedisSide(server);
     server.signal('SIGSTOP');
-    const publishing = a.broker.publish('room', 'x').catch((error: unknown) => error);
+    const publishing = a.broker.publish('room', 'x', 'publisher').catch((error: unknown) => error);
     await outage([a]);
     expect(await publishing).toMatchObject({ name: 'BrokerUnavailable', uncertain: true });
   });
@@ -227,8 +234,8 @@ describe('the Redis broker while Redis is away', () => {
       subscribing = b.broker.subscribe('during');
     });
     await subscribing;
-    await a.broker.publish('before', '1');
-    await a.broker.publish('during', '2');
+    await a.broker.publish('before', '1', 'publisher');
+    await a.broker.publish('during', '2', 'publisher');
     expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
   });
 
@@ -238,7 +245,7 @@ describe('the Redis broker while Redis is away', () => {
     const subscribing = b.broker.subscribe('lost');
     await outage([a, b]);
     await subscribing;
-    await a.broker.publish('lost', 'x');
+    await a.broker.publish('lost', 'x', 'publisher');
     expect(bodies(await b.delivered(1))).toEqual(['x']);
   });
 
@@ -247,7 +254,7 @@ describe('the Redis broker while Redis is away', () => {
     await b.broker.subscribe('given up');
     await outage([a, b], () => b.broker.unsubscribe('given up'));
     await b.broker.subscribe('kept');
-    expect(await a.broker.publish('given up', 'x')).toMatchObject({ receivers: 0 });
+    expect(await a.broker.announce('given up', 'x')).toBe(0);
   });
 
   test('a room whose unsubscribe was under way when the link broke is not listened to after it', async () => {
@@ -257,7 +264,7 @@ describe('the Redis broker while Redis is away', () => {
     b.broker.unsubscribe('given up late');
     await outage([a, b]);
     await b.broker.subscribe('kept');
-    expect(await a.broker.publish('given up late', 'x')).toMatchObject({ receivers: 0 });
+    expect(await a.broker.announce('given up late', 'x')).toBe(0);
   });
 
   test('a room that was left and wanted again during the outage is listened to after it', async () => {
@@ -269,7 +276,7 @@ describe('the Redis broker while Redis is away', () => {
       subscribing = b.broker.subscribe('wanted');
     });
     await subscribing;
-    await a.broker.publish('wanted', 'x');
+    await a.broker.publish('wanted', 'x', 'publisher');
     expect(bodies(await b.delivered(1))).toEqual(['x']);
   });
 
@@ -278,12 +285,12 @@ describe('the Redis broker while Redis is away', () => {
     const down = happened(a, 'down');
     server.signal('SIGSTOP');
     await down;
-    await expect(a.broker.publish('room', 'x')).rejects.toThrow(BrokerUnavailable);
+    await expect(a.broker.publish('room', 'x', 'publisher')).rejects.toThrow(BrokerUnavailable);
     const up = happened(a, 'up');
     server.signal('SIGCONT');
     await up;
     await a.broker.subscribe('room');
-    await a.broker.publish('room', 'y');
+    await a.broker.publish('room', 'y', 'publisher');
     expect(bodies(await a.delivered(1))).toEqual(['y']);
   });
 
@@ -296,7 +303,7 @@ describe('the Redis broker while Redis is away', () => {
       await down;
       await up;
     }
-    await a.broker.publish('room', 'x');
+    await a.broker.publish('room', 'x', 'publisher');
     expect(bodies(await a.delivered(1))).toEqual(['x']);
   });
 });

@@ -180,7 +180,7 @@ describe('another instance', () => {
     await bob.next('message', ({ content }) => content === 'welcome back');
   });
 
-  test('that stops takes its members with it at once, and each is told', async () => {
+  test('that stops takes its members with it after their grace time, and each is told', async () => {
     await using app1 = await start('app1', redis, { PRESENCE_LEASE: '60s' });
     await using app2 = await start('app2', redis, { PRESENCE_LEASE: '60s' });
     await using alice = await connect(app1, { as: 'alice' });

@@ -8,6 +8,7 @@ import { within } from './harness/process.ts';
 import { type RedisServer, startRedis } from './harness/redis.ts';
 
 const LEASE_MS = 300;
+const GRACE_MS = 400;
 
 interface Gone {
   room: string;
@@ -38,6 +39,7 @@ async function openRedisSide(server = redis): Promise<Required<Side>> {
   const presence = createRedisPresence({
     link,
     lease: LEASE_MS,
+    grace: GRACE_MS,
     onGone: (room, { userId }, memberCount) => void gone.push({ room, userId, memberCount }),
     logger: silent,
   });
@@ -50,8 +52,16 @@ async function openRedisSide(server = redis): Promise<Required<Side>> {
 }
 
 async function openMemorySides(): Promise<[Side, Side]> {
-  const side = { presence: createMemoryPresence(), gone: [] };
-  return [side, side];
+  const gone: Gone[] = [];
+  const presence = createMemoryPresence({
+    grace: GRACE_MS,
+    onGone: (room, { userId }, memberCount) => void gone.push({ room, userId, memberCount }),
+  });
+  onTestFinished(() => presence.close());
+  return [
+    { presence, gone },
+    { presence, gone },
+  ];
 }
 
 const userIds = async (side: Side, room: string) =>
@@ -78,9 +88,9 @@ describe.each<{ name: string; open(): Promise<[Side, Side]> }>([
     const [a, b] = await open();
     await a.presence.join('twice', 'c1', alice);
     expect(await b.presence.join('twice', 'c2', alice)).toEqual({ changed: false, memberCount: 1 });
-    expect(await a.presence.leave('twice', 'c1')).toEqual({ changed: false, memberCount: 1 });
+    expect(await a.presence.leave('twice', 'c1', true)).toEqual({ changed: false, memberCount: 1 });
     expect(await userIds(a, 'twice')).toEqual(['u-alice']);
-    expect(await b.presence.leave('twice', 'c2')).toEqual({ changed: true, memberCount: 0 });
+    expect(await b.presence.leave('twice', 'c2', true)).toEqual({ changed: true, memberCount: 0 });
     expect(await userIds(a, 'twice')).toEqual([]);
   });
 
@@ -88,21 +98,21 @@ describe.each<{ name: string; open(): Promise<[Side, Side]> }>([
     const [a] = await open();
     await a.presence.join('again', 'c1', alice);
     expect(await a.presence.join('again', 'c1', alice)).toEqual({ changed: false, memberCount: 1 });
-    expect(await a.presence.leave('again', 'c1')).toEqual({ changed: true, memberCount: 0 });
+    expect(await a.presence.leave('again', 'c1', true)).toEqual({ changed: true, memberCount: 0 });
   });
 
   test('leaving a room that the connection is not in changes nothing', async () => {
     const [a] = await open();
     await a.presence.join('not in', 'c1', alice);
-    expect(await a.presence.leave('not in', 'c2')).toEqual({ changed: false, memberCount: 1 });
-    expect(await a.presence.leave('never was', 'c1')).toEqual({ changed: false, memberCount: 0 });
+    expect(await a.presence.leave('not in', 'c2', true)).toEqual({ changed: false, memberCount: 1 });
+    expect(await a.presence.leave('never was', 'c1', true)).toEqual({ changed: false, memberCount: 0 });
   });
 
   test('rooms are apart', async () => {
     const [a, b] = await open();
     await a.presence.join('apart:1', 'c1', alice);
     expect(await b.presence.join('apart:2', 'c1', alice)).toEqual({ changed: true, memberCount: 1 });
-    await a.presence.leave('apart:1', 'c1');
+    await a.presence.leave('apart:1', 'c1', true);
     expect(await userIds(a, 'apart:2')).toEqual(['u-alice']);
   });
 
@@ -120,13 +130,43 @@ describe.each<{ name: string; open(): Promise<[Side, Side]> }>([
     const odd = { userId: '__proto__', username: 'Zoë "x" \\ 日本\n' };
     await a.presence.join('odd', 'c1', odd);
     expect((await b.presence.members('odd', 10)).members).toEqual([odd]);
-    expect(await b.presence.leave('odd', 'c1')).toEqual({ changed: true, memberCount: 0 });
+    expect(await b.presence.leave('odd', 'c1', true)).toEqual({ changed: true, memberCount: 0 });
+  });
+
+  test('a user who comes back within the grace time neither left nor joined', async () => {
+    const [a, b] = await open();
+    await a.presence.join('grace', 'c1', alice);
+    expect(await a.presence.leave('grace', 'c1', false)).toEqual({ changed: false, memberCount: 1 });
+    expect(await userIds(b, 'grace')).toEqual(['u-alice']);
+    expect(await b.presence.join('grace', 'c2', alice)).toEqual({ changed: false, memberCount: 1 });
+    // A later absence has ended: the first one would have.
+    await a.presence.join('grace marker', 'c3', bob);
+    await a.presence.leave('grace marker', 'c3', false);
+    await expect.poll(() => userIds(a, 'grace marker'), eventually).toEqual([]);
+    expect(await userIds(b, 'grace')).toEqual(['u-alice']);
+    expect([...a.gone, ...b.gone].filter(({ room }) => room === 'grace')).toEqual([]);
+  });
+
+  test('a user who does not come back is reported gone, once', async () => {
+    const [a, b] = await open();
+    await a.presence.join('no grace', 'c1', alice);
+    await b.presence.join('no grace', 'c2', bob);
+    await a.presence.leave('no grace', 'c1', false);
+    const gone = () => (a.gone === b.gone ? a.gone : [...a.gone, ...b.gone]);
+    await expect.poll(gone, eventually).toEqual([{ room: 'no grace', userId: 'u-alice', memberCount: 1 }]);
+    expect(await userIds(b, 'no grace')).toEqual(['u-bob']);
+  });
+
+  test('one caller speaks for a room in each interval', async () => {
+    const [a, b] = await open();
+    const claims = await Promise.all([a, b, a, b].map((side) => side.presence.claimInterval('spoken', 60_000)));
+    expect(claims.filter(Boolean)).toHaveLength(1);
   });
 
   test('a connection that leaves while its join is under way is not in the room', async () => {
     const [a] = await open();
     const joining = a.presence.join('hasty', 'c1', alice);
-    const leaving = a.presence.leave('hasty', 'c1');
+    const leaving = a.presence.leave('hasty', 'c1', true);
     await Promise.all([joining, leaving]);
     expect(await userIds(a, 'hasty')).toEqual([]);
   });
@@ -171,7 +211,7 @@ describe('leases in Redis', () => {
     await b.presence.join('lost', 'c2', bob);
     await server.command('FLUSHALL');
     await expect.poll(() => userIds(a, 'lost'), eventually).toEqual(['u-alice', 'u-bob']);
-    expect(await b.presence.leave('lost', 'c2')).toEqual({ changed: true, memberCount: 1 });
+    expect(await b.presence.leave('lost', 'c2', true)).toEqual({ changed: true, memberCount: 1 });
   });
 
   test('a member that left while Redis was away is gone when it is back, the others are there', async () => {
@@ -183,7 +223,7 @@ describe('leases in Redis', () => {
     const downs = [a, b].map(({ link }) => new Promise<void>((resolve) => void link.events.once('down', resolve)));
     await server.kill();
     await within(Promise.all(downs), () => 'both links to be down');
-    await expect(b.presence.leave('away', 'c2')).rejects.toThrow();
+    await expect(b.presence.leave('away', 'c2', true)).rejects.toThrow();
     await server.start();
     await within(Promise.all(ups), () => 'both links to be up');
     await expect.poll(() => userIds(a, 'away'), eventually).toEqual(['u-alice']);
@@ -200,7 +240,7 @@ describe('leases in Redis', () => {
     await server.kill();
     await within(down, () => 'the link to be down');
     expect(await joining).toBe('failed');
-    await a.presence.leave('ghost', 'c2').catch(() => undefined);
+    await a.presence.leave('ghost', 'c2', true).catch(() => undefined);
     await server.start();
     await within(up, () => 'the link to be up');
     await expect.poll(() => userIds(b, 'ghost'), eventually).toEqual(['u-bob']);

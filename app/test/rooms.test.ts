@@ -1,5 +1,6 @@
 /** Two instances on one real Redis, and clients on both. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { ServerMessages } from '../src/protocol.ts';
 import { type App, startApp } from './harness/app.ts';
 import { connect, type Greeted } from './harness/client.ts';
 import { type RedisServer, startRedis } from './harness/redis.ts';
@@ -226,24 +227,36 @@ describe('messages', () => {
     await Promise.all([phone.close(), laptop.close()]);
   });
 
-  test.for([{ userId: 'u-nobody' }, { clientId: '00000000-0000-0000-0000-000000000000' }])(
-    'a direct message to nobody (%o) is answered NOT_FOUND',
-    async (to) => {
-      await using alice = await connect(app1, { as: 'alice' });
-      expect(await alice.request('direct', { to, content: 'x' })).toMatchObject({
-        type: 'error',
-        payload: { code: 'NOT_FOUND' },
-      });
-    },
-  );
+  test('a direct message to a connection that is not there is answered NOT_FOUND', async () => {
+    await using alice = await connect(app1, { as: 'alice' });
+    const to = { clientId: '00000000-0000-0000-0000-000000000000' };
+    expect(await alice.request('direct', { to, content: 'x' })).toMatchObject({
+      type: 'error',
+      payload: { code: 'NOT_FOUND' },
+    });
+  });
 
-  test('a user who has left is nobody', async () => {
+  test('a direct message to a user who is away is kept for them', async () => {
+    await using alice = await connect(app1, { as: 'alice' });
+    const away = await connect(app2, { as: 'heidi', protocols: ['wsfleet.v1'] });
+    const { position } = (await join(away, '@me')).payload as ServerMessages['joined_room'];
+    await away.close();
+    const to = { userId: 'u-heidi' };
+    expect(await alice.request('direct', { to, content: 'later' })).toMatchObject({ type: 'ack' });
+    await using back = await connect(app1, { as: 'heidi', protocols: ['wsfleet.v1'] });
+    expect(await back.request('join_room', { room: '@me', position })).toMatchObject({
+      payload: { recovery: 'recovered', replayed: 1 },
+    });
+    expect(await back.next('message')).toMatchObject({ payload: { room: '@me', content: 'later' } });
+  });
+
+  test('a connection that has left is nobody', async () => {
     await using alice = await connect(app1, { as: 'alice' });
     const frank = await connect(app2, { as: 'frank' });
     await frank.close();
     await app2.log('disconnected', (line) => line['clientId'] === frank.clientId);
     await expect
-      .poll(async () => (await alice.request('direct', { to: { userId: 'u-frank' }, content: 'x' })).payload)
+      .poll(async () => (await alice.request('direct', { to: { clientId: frank.clientId }, content: 'x' })).payload)
       .toMatchObject({ code: 'NOT_FOUND' });
   });
 
@@ -306,9 +319,7 @@ describe('with wsfleet.v1', () => {
     await using alice = await connect(app1, { as: 'alice' });
     await using grace = await connect(app2, { as: 'grace', protocols });
     await alice.request('chat', { content: 'too early' });
-    expect(await alice.request('direct', { to: { userId: 'u-grace' }, content: 'too early' })).toMatchObject({
-      payload: { code: 'NOT_FOUND' },
-    });
+    await alice.request('direct', { to: { userId: 'u-grace' }, content: 'too early' });
     for (const room of ['@all', '@me']) expect(await join(grace, room)).toMatchObject({ type: 'joined_room' });
     await alice.request('chat', { content: 'all' });
     await alice.request('direct', { to: { userId: 'u-grace' }, content: 'you' });

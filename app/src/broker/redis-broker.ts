@@ -1,29 +1,119 @@
 /**
- * The broker between instances: Redis publish/subscribe, one channel per room. Redis carries a channel's messages to
- * all its subscribers in one order. On the wire a message is `EXCEPT \n BODY`, so that fan-out parses no JSON.
+ * The broker between instances. A room is a stream of its last messages, a meta hash with its numbers, and a channel;
+ * all of a room's keys share a slot of Redis Cluster. publish.lua and resume.lua say what happens to them.
+ *
+ * On a channel a message is `EPOCH:OFFSET:EXCEPT \n BODY`, so that fan-out parses no JSON; without EPOCH and OFFSET it is
+ * an announcement, which nobody keeps.
  */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { ErrorReply } from 'redis';
-import { type Broker, BrokerUnavailable, type OnMessage } from './broker.ts';
+import { ClientClosedError, ClientOfflineError, ErrorReply, RESP_TYPES } from 'redis';
+import type { Position } from '../protocol.ts';
+import {
+  type Broker,
+  type BrokerHandlers,
+  BrokerUnavailable,
+  type Entry,
+  type Page,
+  type Retention,
+} from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
+import { loadScript } from './redis-script.ts';
 
 const CHANNEL_PREFIX = 'wsfleet:room:';
 const NEWLINE = 0x0a;
 
-export function createRedisBroker({ link, onMessage }: { link: RedisLink; onMessage: OnMessage }): Broker {
+/** A message to itself each second; three missed mean that the subscriber's link is dead however open it looks. */
+const CANARY_INTERVAL_MS = 800;
+const CANARY_LATE_MS = 2000;
+
+const file = (name: string) => new URL(name, import.meta.url);
+const publishScript = loadScript(file('room.lua'), file('publish.lua'));
+const resumeScript = loadScript(file('room.lua'), file('resume.lua'));
+
+const buffers = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
+
+export function createRedisBroker(options: {
+  link: RedisLink;
+  handlers: BrokerHandlers;
+  retention: Retention;
+}): Broker {
+  const { link, handlers, retention } = options;
   const wanted = new Set<string>();
   const closed = new AbortController();
+  const self = randomBytes(6).toString('base64url');
+  let epochs = 0;
 
-  function handleMessage(message: Buffer, channel: Buffer): void {
+  /** A name that no epoch ever had: Redis takes it only when it opens one. */
+  const freshEpoch = () => `${self}.${(++epochs).toString(36)}`;
+  const metaKey = (room: string) => `wsfleet:{${room}}:meta`;
+  const streamKey = (room: string) => `wsfleet:{${room}}:stream`;
+
+  function handleRaw(message: Buffer, channel: Buffer): void {
     const end = message.indexOf(NEWLINE);
     if (end < 0) return;
-    const except = end === 0 ? undefined : message.toString('utf8', 0, end);
-    onMessage(channel.toString('utf8', CHANNEL_PREFIX.length), message.subarray(end + 1), except);
+    const room = channel.toString('utf8', CHANNEL_PREFIX.length);
+    const [epoch, offset, except] = message.toString('latin1', 0, end).split(':');
+    const body = message.subarray(end + 1);
+    if (epoch) handlers.handleMessage(room, { epoch, offset: Number(offset) }, body);
+    else handlers.handleAnnouncement(room, body, except || undefined);
   }
+
+  /** An error that Redis answered, or that came before anything was sent, means not taken; else nobody knows. */
+  function unavailable(cause: unknown): BrokerUnavailable {
+    const certain =
+      cause instanceof ErrorReply || cause instanceof ClientOfflineError || cause instanceof ClientClosedError;
+    return new BrokerUnavailable({ uncertain: !certain, cause });
+  }
+
+  async function run<T>(command: () => Promise<T>): Promise<T> {
+    if (!link.ready) throw new BrokerUnavailable({ uncertain: false });
+    try {
+      return await command();
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  const canaryChannel = `wsfleet:canary:${self}`;
+  let canarySeen = 0;
+  const handleCanary = () => {
+    canarySeen = performance.now();
+  };
+  let ticked = performance.now();
+  const canary = setInterval(() => {
+    const now = performance.now();
+    const stalled = now - ticked > 2 * CANARY_INTERVAL_MS;
+    ticked = now;
+    if (!link.ready) return;
+    // After a stall of our own the late canaries are still to be read.
+    if (stalled) canarySeen = now;
+    if (now - canarySeen > CANARY_LATE_MS) {
+      canarySeen = now;
+      link.replaceSubscriber();
+      return;
+    }
+    link.commands.sendCommand(['PUBLISH', canaryChannel, '']).catch(() => undefined);
+  }, CANARY_INTERVAL_MS);
+
+  async function restore(): Promise<void> {
+    canarySeen = performance.now();
+    const { subscriber } = link;
+    try {
+      await subscriber.subscribe(canaryChannel, handleCanary, true);
+      const channels = [...wanted].map((room) => CHANNEL_PREFIX + room);
+      if (channels.length > 0) await subscriber.subscribe(channels, handleRaw, true);
+      handlers.handleRestored();
+    } catch {
+      // The link went down again; its return comes back here.
+    }
+  }
+  const onUp = () => void restore();
+  link.events.on('up', onUp);
 
   /** Again if the link broke under it: node-redis would go on listening after the reconnect. */
   function leave(room: string): void {
-    link.subscriber.unsubscribe(CHANNEL_PREFIX + room, handleMessage, true).catch(() => {
+    link.subscriber.unsubscribe(CHANNEL_PREFIX + room, handleRaw, true).catch(() => {
       if (!wanted.has(room) && !closed.signal.aborted) leave(room);
     });
   }
@@ -32,26 +122,39 @@ export function createRedisBroker({ link, onMessage }: { link: RedisLink; onMess
     get ready() {
       return link.ready;
     },
-    async publish(room, body, except) {
-      if (!link.ready) throw new BrokerUnavailable({ uncertain: false });
-      try {
-        const receivers = await link.commands.sendCommand<number>([
-          'PUBLISH',
+    publish: (room, body, publisher, id) =>
+      run(async () => {
+        const idKey = `wsfleet:{${room}}:id:${publisher}:${id ?? ''}`;
+        const keys = [metaKey(room), streamKey(room), idKey];
+        const args = [
+          freshEpoch(),
+          body,
           CHANNEL_PREFIX + room,
-          `${except ?? ''}\n${body}`,
-        ]);
-        return { position: null, duplicate: false, receivers };
-      } catch (error) {
-        // An error that Redis itself answered means not taken; a lost connection means nobody knows.
-        throw new BrokerUnavailable({ uncertain: !(error instanceof ErrorReply), cause: error });
-      }
-    },
+          String(retention.size),
+          String(retention.ttl),
+          id === undefined ? '0' : '1',
+        ];
+        const [epoch, offset, duplicate] = await publishScript.run<[string, number, number]>(link.commands, keys, args);
+        return { position: { epoch, offset }, duplicate: duplicate === 1 };
+      }),
+    announce: (room, body, except) =>
+      run(() => link.commands.sendCommand<number>(['PUBLISH', CHANNEL_PREFIX + room, `::${except ?? ''}\n${body}`])),
+    resume: (room, position, limit) =>
+      run(async () => {
+        const args = [freshEpoch(), position?.epoch ?? '', String(position?.offset ?? 0), String(limit)];
+        const answer = await resumeScript.run<(Buffer | number)[]>(
+          link.commands,
+          [metaKey(room), streamKey(room)],
+          args,
+          buffers,
+        );
+        return readPage(answer);
+      }),
     async subscribe(room) {
       wanted.add(room);
-      // node-redis takes up its confirmed subscriptions again after a reconnect, but not one that was under way.
       while (wanted.has(room) && !closed.signal.aborted) {
         try {
-          return await link.subscriber.subscribe(CHANNEL_PREFIX + room, handleMessage, true);
+          return await link.subscriber.subscribe(CHANNEL_PREFIX + room, handleRaw, true);
         } catch {
           if (!link.ready) await once(link.events, 'up', { signal: closed.signal }).catch(() => undefined);
         }
@@ -62,8 +165,24 @@ export function createRedisBroker({ link, onMessage }: { link: RedisLink; onMess
       leave(room);
     },
     async close() {
+      clearInterval(canary);
+      link.events.off('up', onUp);
       closed.abort();
       await link.close();
     },
+  };
+}
+
+function readPage([recovery, reason, from, epochName, head, ...rest]: (Buffer | number)[]): Page {
+  const epoch = String(epochName);
+  const entries: Entry[] = [];
+  for (let i = 0; i + 1 < rest.length; i += 2) entries.push({ offset: Number(rest[i]), body: rest[i + 1] as Buffer });
+  const position = (offset: unknown): Position => ({ epoch, offset: Number(offset) });
+  return {
+    recovery: String(recovery) as Page['recovery'],
+    ...(String(reason) !== '' && { reason: String(reason) as NonNullable<Page['reason']> }),
+    from: position(from),
+    entries,
+    head: position(head),
   };
 }

@@ -35,6 +35,7 @@ export type RedisConnection = ReturnType<typeof createConnection>;
 
 export interface RedisLink {
   readonly commands: RedisConnection;
+  /** Another object after `replaceSubscriber`. */
   readonly subscriber: RedisConnection;
   /** Both connections are up. */
   readonly ready: boolean;
@@ -42,6 +43,8 @@ export interface RedisLink {
   readonly events: EventEmitter<{ up: []; down: [] }>;
   /** Starts connecting; resolves when both are up for the first time. */
   connect(): Promise<void>;
+  /** Gives up a subscriber connection that is open but dead, and makes a new one: `down`, then `up`. */
+  replaceSubscriber(): void;
   close(): Promise<void>;
 }
 
@@ -54,7 +57,7 @@ export function createRedisLink(options: {
   const events = new EventEmitter<{ up: []; down: [] }>();
   const name = (role: string) => `wsfleet-${options.instanceId}-${role}`.replace(/[^\w.-]/g, '_');
   const commands = createConnection({ ...options, name: name('commands') });
-  const subscriber = createConnection({ ...options, name: name('subscriber') });
+  let subscriber = createConnection({ ...options, name: name('subscriber') });
   let up = false;
   let closing = false;
 
@@ -68,7 +71,7 @@ export function createRedisLink(options: {
   }
 
   let reported: string | undefined;
-  for (const connection of [commands, subscriber]) {
+  function watch(connection: RedisConnection): RedisConnection {
     connection.on('ready', () => {
       reported = undefined;
       update();
@@ -83,17 +86,30 @@ export function createRedisLink(options: {
       reported = kind;
       options.logger.warn({ event: 'redis_error', reason: error.message }, 'trouble with Redis');
     });
+    return connection;
   }
+  watch(commands);
+  watch(subscriber);
 
   return {
     commands,
-    subscriber,
+    get subscriber() {
+      return subscriber;
+    },
     events,
     get ready() {
       return up;
     },
     async connect() {
       await Promise.all([commands.connect(), subscriber.connect()]);
+    },
+    replaceSubscriber() {
+      options.logger.warn({ event: 'subscriber_replaced' }, 'the subscriber link is silent; opening another');
+      const dead = subscriber;
+      subscriber = watch(createConnection({ ...options, name: name('subscriber') }));
+      update();
+      dead.destroy();
+      subscriber.connect().catch(() => undefined);
     },
     async close() {
       closing = true;

@@ -9,8 +9,7 @@ export const chat = defineHandler({
   async handle(context, { room, content }) {
     const tooLong = contentRefusal(context, content);
     if (tooLong) return tooLong;
-    const receipt = await context.instance.publish(context.connection, room, content);
-    if ('refused' in receipt) return receipt;
-    return { type: 'ack', payload: { position: receipt.position, duplicate: receipt.duplicate } };
+    const ack = await context.instance.publish(context.connection, { room, content, id: context.id });
+    return 'refused' in ack ? ack : { type: 'ack', payload: ack };
   },
 });

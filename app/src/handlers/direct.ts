@@ -16,8 +16,7 @@ export const direct = defineHandler({
   async handle(context, { to, content }) {
     const tooLong = contentRefusal(context, content);
     if (tooLong) return tooLong;
-    const receipt = await context.instance.direct(context.connection, to, content);
-    if ('refused' in receipt) return receipt;
-    return { type: 'ack', payload: { position: receipt.position, duplicate: receipt.duplicate } };
+    const ack = await context.instance.direct(context.connection, { to, content, id: context.id });
+    return 'refused' in ack ? ack : { type: 'ack', payload: ack };
   },
 });

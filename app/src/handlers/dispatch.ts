@@ -10,7 +10,7 @@ import type { Context, Handler } from './handler.ts';
 export function createDispatch(options: {
   // biome-ignore lint/suspicious/noExplicitAny: each handler's payload is its own schema's
   handlers: readonly Handler<any>[];
-  context: Omit<Context, 'connection'>;
+  context: Omit<Context, 'connection' | 'id'>;
   metrics: Metrics;
   throughput: Throughput;
   logger: Logger;
@@ -44,7 +44,7 @@ export function createDispatch(options: {
       return connection.refuse('INVALID_PAYLOAD', `${field}: ${issue?.message}`, { field }, id);
     }
     try {
-      const answer = await handler.handle({ ...options.context, connection }, payload.data);
+      const answer = await handler.handle({ ...options.context, connection, id }, payload.data);
       if (!answer) return;
       if ('refused' in answer) {
         connection.refuse(answer.refused, answer.message, answer.field ? { field: answer.field } : {}, id);

@@ -7,6 +7,8 @@ import type { ServerMessages, ServerMessageType } from '../protocol.ts';
 import type { TokenExpiry } from '../token-expiry.ts';
 
 export interface Context {
+  /** The sender's own name of the message. */
+  id: string | undefined;
   connection: Connection;
   instance: Instance;
   auth: Auth;

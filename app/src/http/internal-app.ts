@@ -1,9 +1,12 @@
-/** What the internal listener shows: readiness, metrics, status. Never behind the public listener. */
+/** What the internal listener shows: readiness, metrics, status; and takes: rebalance. Never behind the public listener. */
 import express, { type Express } from 'express';
+import { z } from 'zod';
 import type { Instance } from '../instance.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import { handleErrors, notFound } from './errors.ts';
+
+const rebalanceBody = z.object({ connections: z.int().min(0) });
 
 export function createInternalApp(options: { instance: Instance; metrics: Metrics; logger: Logger }): Express {
   const { instance, metrics } = options;
@@ -27,6 +30,14 @@ export function createInternalApp(options: { instance: Instance; metrics: Metric
   });
   app.get('/status', (_request, response) => {
     response.json(instance.status());
+  });
+  app.post('/rebalance', express.json({ limit: '1kb' }), (request, response) => {
+    const parsed = rebalanceBody.safeParse(request.body);
+    if (!parsed.success) {
+      response.status(400).json({ error: { code: 'INVALID_BODY', message: 'expected {"connections": n}' } });
+      return;
+    }
+    response.status(202).json({ leaving: instance.rebalance(parsed.data.connections) });
   });
   app.use(notFound);
   app.use(handleErrors(options.logger));

@@ -1,9 +1,12 @@
 -- Puts one connection into a room's presence, or renews its entry under a new lease.
--- KEYS  connections: clientId -> {lease, userId, username}    users: userId -> number of connections
+-- KEYS  connections: clientId -> {lease, userId}    users: userId -> {connections, username}    away: userId by end of grace
 -- ARGV  clientId, userId, username, lease
 -- Returns {1 if the user is new to the room, users in the room}
-local earlier = redis.call('HGET', KEYS[1], ARGV[1])
-redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ ARGV[4], ARGV[2], ARGV[3] }))
-if earlier then return { 0, redis.call('HLEN', KEYS[2]) } end
-local connections = redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
-return { connections == 1 and 1 or 0, redis.call('HLEN', KEYS[2]) }
+local known = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ ARGV[4], ARGV[2] }))
+local user = redis.call('HGET', KEYS[2], ARGV[2])
+local connections = user and cjson.decode(user)[1] or 0
+if not known then connections = connections + 1 end
+redis.call('HSET', KEYS[2], ARGV[2], cjson.encode({ connections, ARGV[3] }))
+redis.call('ZREM', KEYS[3], ARGV[2])
+return { user and 0 or 1, redis.call('HLEN', KEYS[2]) }

@@ -4,10 +4,16 @@ import type { Member } from '../protocol.ts';
 export interface Presence {
   /** @returns whether the user is new to the room, and how many are in it now */
   join(room: string, clientId: string, member: Member): Promise<Change>;
-  /** @returns whether it was the user's last connection in the room; harmless when the connection is not in it */
-  leave(room: string, clientId: string): Promise<Change>;
+  /**
+   * Harmless when the connection is not in the room.
+   * @param goodbye the user meant to leave; else they have the grace time to come back before they count as gone
+   * @returns whether the user is gone with it
+   */
+  leave(room: string, clientId: string, goodbye: boolean): Promise<Change>;
   /** At most `limit` members, and the count of all. */
   members(room: string, limit: number): Promise<{ members: Member[]; memberCount: number }>;
+  /** Whether the caller is the one to say something about the room in this interval (ms), over all instances. */
+  claimInterval(room: string, interval: number): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -16,5 +22,5 @@ export interface Change {
   memberCount: number;
 }
 
-/** Called for users who left because their instance died. */
+/** Called for users who are gone later than their last connection: its instance died, or their grace time is over. */
 export type OnGone = (room: string, member: Member, memberCount: number) => void;

@@ -5,29 +5,36 @@
  * The same mechanism heals everything else: an instance that lost its lease (a long stall, data lost by Redis) or
  * whose commands went missing while Redis was away takes a new lease, enters its connections anew under it, and lets
  * the old lease end. What nobody entered anew was a ghost and leaves with the old lease.
+ *
+ * A user whose last connection went without a goodbye stays for the grace time: whoever renews after its end takes
+ * them out, so that a restart of the instance they were on is no storm of leaving and joining.
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import type { RedisLink } from '../broker/redis-link.ts';
+import { loadScript } from '../broker/redis-script.ts';
 import type { Logger } from '../logger.ts';
 import type { Member } from '../protocol.ts';
 import type { Change, OnGone, Presence } from './presence.ts';
 
-const LEASES = 'wsfleet:leases';
+/** Both in one slot of Redis Cluster: one script looks at them. */
+const LEASES = 'wsfleet:{presence}:leases';
+const AWAY_ROOMS = 'wsfleet:{presence}:away';
 const leaseRooms = (lease: string) => `wsfleet:lease:${lease}:rooms`;
-/** Both keys of a room share a slot of Redis Cluster. */
-const roomKeys = (room: string) => [`wsfleet:{${room}}:connections`, `wsfleet:{${room}}:users`] as const;
+/** Between two looks at what is due. */
+const MIN_INTERVAL_MS = 50;
+const roomKeys = (room: string) => ['connections', 'users', 'away'].map((part) => `wsfleet:{${room}}:${part}`);
 
-function loadScript(name: string) {
-  const source = readFileSync(new URL(name, import.meta.url), 'utf8');
-  return { source, sha: createHash('sha1').update(source).digest('hex') };
-}
-const scripts = { join: loadScript('join.lua'), leave: loadScript('leave.lua'), renew: loadScript('renew.lua') };
+const file = (name: string) => new URL(name, import.meta.url);
+const joinScript = loadScript(file('join.lua'));
+const leaveScript = loadScript(file('leave.lua'));
+const renewScript = loadScript(file('renew.lua'));
 
 export function createRedisPresence(options: {
   link: RedisLink;
   /** How long an instance may be silent before it counts as dead, in ms. */
   lease: number;
+  /** How long a user may be away without having left, in ms. */
+  grace: number;
   onGone: OnGone;
   logger: Logger;
 }): Presence {
@@ -42,61 +49,60 @@ export function createRedisPresence(options: {
   let renewal: Promise<void> | undefined;
   let closed = false;
 
-  async function run<T>(
-    script: { source: string; sha: string },
-    keys: readonly string[],
-    args: readonly string[],
-  ): Promise<T> {
-    const tail = [String(keys.length), ...keys, ...args];
-    try {
-      return await link.commands.sendCommand<T & (string | number | (string | number)[])>([
-        'EVALSHA',
-        script.sha,
-        ...tail,
-      ]);
-    } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return await link.commands.sendCommand<T & (string | number | (string | number)[])>([
-        'EVAL',
-        script.source,
-        ...tail,
-      ]);
-    }
-  }
+  const send = <T>(...command: string[]) => link.commands.sendCommand(command) as Promise<T>;
+
+  /** A list that nobody buries, because its lease was gone already, goes by itself. */
+  const keepLeaseRooms = () => send('PEXPIRE', leaseRooms(lease), String(20 * options.lease));
 
   async function enter(room: string, clientId: string, member: Member): Promise<Change> {
-    const [, [changed, memberCount]] = await Promise.all([
-      link.commands.sendCommand(['SADD', leaseRooms(lease), room]),
-      run<[number, number]>(scripts.join, roomKeys(room), [clientId, member.userId, member.username, lease]),
+    const args = [clientId, member.userId, member.username, lease];
+    const [, , [changed, memberCount]] = await Promise.all([
+      send('SADD', leaseRooms(lease), room),
+      keepLeaseRooms(),
+      joinScript.run<[number, number]>(link.commands, roomKeys(room), args),
     ]);
     return { changed: changed === 1, memberCount };
   }
 
   async function take(
     room: string,
-    kind: 'client' | 'lease',
-    id: string,
-  ): Promise<{ memberCount: number; gone: Member[] }> {
-    const [memberCount, ...fields] = await run<[number, ...string[]]>(scripts.leave, roomKeys(room), [kind, id]);
+    ...what: string[]
+  ): Promise<{ memberCount: number; nextGrace: number; gone: Member[] }> {
+    type Answer = [number, number, ...string[]];
+    const [memberCount, nextGrace, ...fields] = await leaveScript.run<Answer>(link.commands, roomKeys(room), what);
     const gone: Member[] = [];
     for (let i = 0; i + 1 < fields.length; i += 2)
       gone.push({ userId: fields[i] ?? '', username: fields[i + 1] ?? '' });
-    return { memberCount, gone };
+    if (nextGrace > 0) await send('ZADD', AWAY_ROOMS, String(nextGrace), room);
+    return { memberCount, nextGrace, gone };
   }
 
-  /** Takes a dead instance's connections out. Safe for several instances to do at once: each removes what is left. */
+  /** Takes what is due out of a room. Safe for several instances to do at once: each removes what is left. */
+  async function clear(room: string, ...what: string[]): Promise<void> {
+    const { memberCount, gone } = await take(room, ...what);
+    for (const member of gone) onGone(room, member, memberCount);
+  }
+
+  /** Takes a dead instance's connections out. */
   async function bury(dead: string): Promise<void> {
-    const rooms = await link.commands.sendCommand<string[]>(['SMEMBERS', leaseRooms(dead)]);
-    for (const room of rooms) {
-      const { memberCount, gone } = await take(room, 'lease', dead);
-      for (const member of gone) onGone(room, member, memberCount);
-    }
-    await link.commands.sendCommand(['ZREM', LEASES, dead]);
-    await link.commands.sendCommand(['UNLINK', leaseRooms(dead)]);
+    const rooms = await send<string[]>('SMEMBERS', leaseRooms(dead));
+    for (const room of rooms) await clear(room, 'lease', dead);
+    await Promise.all([send('ZREM', LEASES, dead), send('UNLINK', leaseRooms(dead))]);
     logger.info(
       { event: 'presence_lease_ended', lease: dead, rooms: rooms.length },
       'members of an ended lease have left',
     );
+  }
+
+  async function sweep(room: string): Promise<void> {
+    // Taken off the list first: what is still to come puts it back.
+    await send('ZREM', AWAY_ROOMS, room);
+    await clear(room, 'away');
+  }
+
+  function runRenew(kind: 'new' | 'held') {
+    const args = [lease, String(options.lease), kind];
+    return renewScript.run<[number, string[], string[]]>(link.commands, [LEASES, AWAY_ROOMS], args);
   }
 
   /** Renews the lease; the one renewal that is under way where there is one. */
@@ -110,18 +116,19 @@ export function createRedisPresence(options: {
   async function renewNow(): Promise<void> {
     if (closed || !link.ready) return;
     try {
-      const duration = String(options.lease);
-      const [holds, ...ended] = await run<[number, ...string[]]>(scripts.renew, [LEASES], [lease, duration, 'held']);
+      const [holds, ended, awayRooms] = await runRenew('held');
       if (!held || holds === 0) {
         lease = randomUUID();
-        await run(scripts.renew, [LEASES], [lease, duration, 'new']);
+        await runRenew('new');
         held = true;
         const entries = [...local].flatMap(([room, clients]) =>
           [...clients].map(([id, member]) => ({ room, id, member })),
         );
         await Promise.all(entries.map(({ room, id, member }) => enter(room, id, member)));
       }
+      await keepLeaseRooms();
       for (const dead of ended) if (dead !== lease) await bury(dead);
+      for (const room of awayRooms) await sweep(room);
     } catch (error) {
       held = false;
       logger.debug({ event: 'presence_renew_failed', err: error }, 'the presence lease could not be renewed');
@@ -129,11 +136,12 @@ export function createRedisPresence(options: {
   }
 
   const renewSoon = () => void renew();
-  const timer = setInterval(renewSoon, options.lease / 3);
-  link.events.on('up', renewSoon);
-  link.events.on('down', () => {
+  const timer = setInterval(renewSoon, Math.max(MIN_INTERVAL_MS, Math.min(options.lease, options.grace) / 3));
+  const lose = () => {
     held = false;
-  });
+  };
+  link.events.on('up', renewSoon);
+  link.events.on('down', lose);
 
   return {
     async join(room, clientId, member) {
@@ -149,41 +157,46 @@ export function createRedisPresence(options: {
       else local.set(room, new Map([[clientId, member]]));
       return enter(room, clientId, member);
     },
-    async leave(room, clientId) {
+    async leave(room, clientId, goodbye) {
       waiting.delete(keyOf(room, clientId));
       const clients = local.get(room);
       clients?.delete(clientId);
       if (clients?.size === 0) local.delete(room);
       try {
         const [{ memberCount, gone }] = await Promise.all([
-          take(room, 'client', clientId),
-          clients?.size === 0 && link.commands.sendCommand(['SREM', leaseRooms(lease), room]),
+          take(room, 'client', clientId, String(goodbye ? 0 : options.grace)),
+          clients?.size === 0 && send('SREM', leaseRooms(lease), room),
         ]);
         return { changed: gone.length > 0, memberCount };
       } catch (error) {
         // The entry may have stayed behind: it goes with the old lease.
-        held = false;
+        lose();
         throw error;
       }
     },
     async members(room, limit) {
-      const [connections, users] = roomKeys(room);
-      const [entries, memberCount] = await Promise.all([
-        link.commands.sendCommand<string[]>(['HVALS', connections]),
-        link.commands.sendCommand<number>(['HLEN', users]),
-      ]);
+      const users = roomKeys(room)[1] ?? '';
+      const memberCount = await send<number>('HLEN', users);
       const members = new Map<string, Member>();
-      for (const entry of entries) {
-        const [, userId, username] = JSON.parse(entry) as [string, string, string];
-        members.set(userId, { userId, username });
-        if (members.size >= limit) break;
+      for (let cursor: string | undefined = '0'; cursor !== undefined && members.size < limit; ) {
+        const [next, fields]: [string, string[]] = await send('HSCAN', users, cursor, 'COUNT', String(limit));
+        for (let i = 0; i + 1 < fields.length && members.size < limit; i += 2) {
+          const [, username] = JSON.parse(fields[i + 1] ?? '') as [number, string];
+          const userId = fields[i] ?? '';
+          members.set(userId, { userId, username });
+        }
+        cursor = next === '0' ? undefined : next;
       }
       return { members: [...members.values()], memberCount };
+    },
+    async claimInterval(room, interval) {
+      return (await send<string | null>('SET', `wsfleet:{${room}}:said`, '1', 'PX', String(interval), 'NX')) === 'OK';
     },
     async close() {
       closed = true;
       clearInterval(timer);
       link.events.off('up', renewSoon);
+      link.events.off('down', lose);
       await renewal;
       if (link.ready) await bury(lease).catch(() => undefined);
     },

@@ -175,9 +175,9 @@ const frames: Row[] = [
     type: 'list_members',
     room: 'elsewhere',
   }),
-  says('`direct` to nobody who is there', 'error NOT_FOUND', {
+  says('`direct` to a connection that is not there', 'error NOT_FOUND', {
     type: 'direct',
-    to: { userId: 'u-nobody' },
+    to: { clientId: 'nobody' },
     content: 'x',
   }),
   says('`direct` without `to`', 'error INVALID_PAYLOAD, field to', { type: 'direct', content: 'x' }),

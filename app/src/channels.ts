@@ -1,0 +1,143 @@
+/**
+ * The broker's channels that connections of this instance are on: opened with the first, closed with the last. Rooms are
+ * followed by a feed; a single connection's channel is live only.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Broker, type BrokerHandlers, BrokerUnavailable } from './broker/broker.ts';
+import type { Connection } from './connection.ts';
+import { encodeTextFrame } from './frame.ts';
+import type { Hub } from './hub.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import { encode, ROOM_ALL, ROOM_ME } from './protocol.ts';
+import type { RecentFrames } from './recent-frames.ts';
+import { createRoomFeed, type RoomFeed } from './room-feed.ts';
+import type { Throughput } from './throughput.ts';
+
+/** How long a join waits for a channel before it is refused. */
+const FLOWING_DEADLINE_MS = 3000;
+/** The audit goes through the channels in this many parts. */
+const AUDIT_PARTS = 10;
+
+const USER_PREFIX = '@user:';
+const CLIENT_PREFIX = '@client:';
+export const channelOfUser = (userId: string): string => USER_PREFIX + userId;
+export const channelOfClient = (clientId: string): string => CLIENT_PREFIX + clientId;
+
+/** The hub's and the broker's name of a room as this connection calls it. */
+export const channelOf = (connection: Connection, room: string): string =>
+  room === ROOM_ME ? channelOfUser(connection.user.userId) : room;
+
+/** Channels that a connection is on without joining. A plain one gets broadcasts and its directs live. */
+export const ownChannels = (connection: Connection): string[] =>
+  connection.explicit
+    ? [channelOfClient(connection.id)]
+    : [channelOfClient(connection.id), channelOfUser(connection.user.userId), ROOM_ALL];
+
+interface Channel {
+  /** None for a single connection's channel. */
+  feed: RoomFeed | undefined;
+  /** Its messages flow. */
+  opened: Promise<void>;
+  /** Connections that are on it or about to be. */
+  users: number;
+  auditPart: number;
+}
+
+export interface Channels {
+  /** Opens the channel for one more connection, which gets nothing before it is in the hub's room. */
+  attach(name: string): void;
+  /** Takes one connection off the channel, and closes it after the last. */
+  detach(connection: Connection, name: string): void;
+  /** Resolves when the channel's messages flow, however long that takes. */
+  opened(name: string): Promise<void>;
+  /** The feed of a room that flows. @throws {BrokerUnavailable} when that takes too long */
+  feed(name: string): Promise<RoomFeed>;
+  readonly brokerHandlers: BrokerHandlers;
+}
+
+export function createChannels(options: {
+  hub: Hub<Connection>;
+  broker: Broker;
+  recent: RecentFrames;
+  metrics: Metrics;
+  throughput: Throughput;
+  logger: Logger;
+  /** Between two comparisons of a room with the broker, in ms. */
+  auditInterval: number;
+}): Channels {
+  const { hub, broker, metrics, throughput, logger } = options;
+  const channels = new Map<string, Channel>();
+
+  function deliver(name: string, frame: Buffer, except?: string): void {
+    const receivers = hub.deliver(name, frame, except);
+    metrics.messagesDelivered.inc(receivers);
+    throughput.delivered(receivers);
+  }
+
+  function open(name: string): Omit<Channel, 'users' | 'auditPart'> {
+    if (name.startsWith(CLIENT_PREFIX)) return { feed: undefined, opened: broker.subscribe(name) };
+    const feed = createRoomFeed({
+      room: name,
+      broker,
+      recent: options.recent,
+      deliver: (frame) => deliver(name, frame),
+      handleGap(reason, position) {
+        metrics.gapsTold.inc({ reason });
+        logger.warn({ event: 'gap', reason, position }, 'a history could not be continued; its members are told');
+        const room = name.startsWith(USER_PREFIX) ? ROOM_ME : name;
+        deliver(name, encodeTextFrame(Buffer.from(encode('gap', { room, reason, position }))));
+      },
+    });
+    return { feed, opened: feed.opened };
+  }
+
+  function syncAll(part?: number): void {
+    for (const { feed, auditPart } of channels.values()) {
+      if (feed?.head && (part === undefined || part === auditPart)) feed.sync().catch(() => undefined);
+    }
+  }
+
+  let auditedPart = 0;
+  setInterval(() => {
+    auditedPart = (auditedPart + 1) % AUDIT_PARTS;
+    if (broker.ready) syncAll(auditedPart);
+  }, options.auditInterval / AUDIT_PARTS).unref();
+
+  let count = 0;
+  const opened = (name: string) => channels.get(name)?.opened ?? Promise.resolve();
+
+  return {
+    attach(name) {
+      const channel = channels.get(name) ?? { ...open(name), users: 0, auditPart: count++ % AUDIT_PARTS };
+      channels.set(name, channel);
+      channel.opened.catch(() => undefined);
+      channel.users += 1;
+    },
+    detach(connection, name) {
+      hub.leave(name, connection);
+      const channel = channels.get(name);
+      if (!channel) return;
+      channel.users -= 1;
+      if (channel.users > 0) return;
+      // Instances that keep listening to rooms without members take CPU from everyone.
+      channels.delete(name);
+      if (channel.feed) channel.feed.close();
+      else broker.unsubscribe(name);
+    },
+    opened,
+    async feed(name) {
+      const late = delay(FLOWING_DEADLINE_MS, 'late' as const, { ref: false });
+      if ((await Promise.race([opened(name), late])) === 'late') throw new BrokerUnavailable({ uncertain: false });
+      const feed = channels.get(name)?.feed;
+      // Closed meanwhile, with its last connection.
+      if (!feed) throw new BrokerUnavailable({ uncertain: false });
+      return feed;
+    },
+    brokerHandlers: {
+      handleMessage: (name, position, body) => channels.get(name)?.feed?.handleMessage(position, body),
+      handleAnnouncement: (name, body, except) => deliver(name, encodeTextFrame(body), except),
+      handleRestored: () => syncAll(),
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/** The recent frames of this instance's rooms, ready for the wire, within one bound in bytes over all rooms. */
+export interface RoomFrames {
+  push(offset: number, frame: Buffer): void;
+  /** Whether every frame after `offset` is here; also when there is none. */
+  covers(offset: number): boolean;
+  /** Some of the frames after `offset`, joined, and the last one's offset. */
+  after(offset: number): [bytes: Buffer, last: number];
+  /** Forgets all; the next frame is the one after `offset`. */
+  clear(offset: number): void;
+  close(): void;
+}
+
+export interface RecentFrames {
+  readonly bytes: number;
+  openRoom(): RoomFrames;
+}
+
+/** Frames handed out at once. */
+const CHUNK_FRAMES = 200;
+
+export function createRecentFrames(limits: { maxBytes: number; maxFrames: number }): RecentFrames {
+  interface Room {
+    /** Offset of frames[0]. */
+    first: number;
+    frames: Buffer[];
+  }
+  /** Oldest use first. */
+  const rooms = new Set<Room>();
+  let bytes = 0;
+
+  function dropFirst(room: Room): void {
+    const frame = room.frames.shift();
+    if (!frame) return;
+    room.first += 1;
+    bytes -= frame.length;
+  }
+
+  function makeRoom(): void {
+    for (const room of rooms) {
+      while (bytes > limits.maxBytes && room.frames.length > 0) dropFirst(room);
+      if (bytes <= limits.maxBytes) return;
+    }
+  }
+
+  function empty(room: Room): void {
+    for (const frame of room.frames) bytes -= frame.length;
+    room.frames = [];
+  }
+
+  return {
+    get bytes() {
+      return bytes;
+    },
+    openRoom() {
+      const room: Room = { first: 1, frames: [] };
+      rooms.add(room);
+      return {
+        push(offset, frame) {
+          if (offset !== room.first + room.frames.length) {
+            empty(room);
+            room.first = offset;
+          }
+          room.frames.push(frame);
+          bytes += frame.length;
+          rooms.delete(room);
+          rooms.add(room);
+          if (room.frames.length > limits.maxFrames) dropFirst(room);
+          if (bytes > limits.maxBytes) makeRoom();
+        },
+        covers: (offset) => offset + 1 >= room.first && offset + 1 <= room.first + room.frames.length,
+        after(offset) {
+          const start = offset + 1 - room.first;
+          const some = room.frames.slice(start, start + CHUNK_FRAMES);
+          return [Buffer.concat(some), offset + some.length];
+        },
+        clear(offset) {
+          empty(room);
+          room.first = offset + 1;
+        },
+        close() {
+          empty(room);
+          rooms.delete(room);
+        },
+      };
+    },
+  };
+}

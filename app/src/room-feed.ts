@@ -1,0 +1,211 @@
+/**
+ * One room as this instance follows it: a cursor over the room's numbers. The next message is fanned out, an older one
+ * dropped; at a hole the room pauses, reads what is missing from the broker, and goes on. The audit and the return of a
+ * lost link are the same reading, so that the last message of a burst cannot go missing quietly.
+ *
+ * Recent frames are kept, so that members that come back after a restart elsewhere are served from memory.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Broker, BrokerUnavailable, type Page } from './broker/broker.ts';
+import { encodeTextFrame } from './frame.ts';
+import { closeBody, type GapReason, type Position, type ServerMessages } from './protocol.ts';
+import type { RecentFrames, RoomFrames } from './recent-frames.ts';
+
+/** Entries per read of the broker. */
+const PAGE = 200;
+/** Live messages that wait while the room is read; more are dropped and read again. */
+const MAX_HELD = 1000;
+const RETRY_MS = 250;
+
+export type Recovery = Pick<ServerMessages['joined_room'], 'recovery' | 'reason' | 'replayed' | 'position'>;
+
+/** One member that catches up: gets frames in order, as fast as it reads. */
+export interface Reader {
+  /** False once it has gone. */
+  readonly open: boolean;
+  /** First, and once: how the history goes on. */
+  begin(recovery: Recovery): void;
+  write(frames: Buffer): void;
+  /** Resolves when what was written has mostly left. */
+  drained(): Promise<void>;
+  /** Later than `begin`, the history did not go on after all. */
+  handleGap(reason: GapReason, position: Position): void;
+  /** Last: it has everything up to the head, and gets the rest as a member from this turn on. */
+  enter(): void;
+}
+
+export interface RoomFeed {
+  /** The cursor is known. */
+  readonly opened: Promise<void>;
+  readonly head: Position | undefined;
+  handleMessage(position: Position, body: Buffer): void;
+  /** Reads what may have been missed. */
+  sync(): Promise<void>;
+  /**
+   * Brings a reader from `position` to the head, or without one starts it there.
+   * @throws {BrokerUnavailable} before `begin`
+   */
+  catchUp(reader: Reader, position: Position | undefined): Promise<void>;
+  close(): void;
+}
+
+export function createRoomFeed(options: {
+  room: string;
+  broker: Broker;
+  recent: RecentFrames;
+  /** Fans a frame out to the members. */
+  deliver(frame: Buffer): void;
+  /** Tells the members that the history they saw was not continued. */
+  handleGap(reason: GapReason, position: Position): void;
+}): RoomFeed {
+  const { room, broker, deliver, handleGap } = options;
+  const frames: RoomFrames = options.recent.openRoom();
+  let cursor: Position | undefined;
+  let syncing: Promise<void> | undefined;
+  let closed = false;
+  const held: { position: Position; body: Buffer }[] = [];
+  let overflow = false;
+
+  function emit(offset: number, body: Buffer): void {
+    if (!cursor) return;
+    cursor.offset = offset;
+    const frame = encodeTextFrame(body, closeBody(cursor));
+    frames.push(offset, frame);
+    deliver(frame);
+  }
+
+  function hold(position: Position, body: Buffer): void {
+    // The body is a slice of a read buffer that is about to be used again.
+    if (held.length < MAX_HELD) held.push({ position, body: Buffer.from(body) });
+    else overflow = true;
+  }
+
+  function handleMessage(position: Position, body: Buffer): void {
+    if (cursor && !syncing && position.epoch === cursor.epoch) {
+      if (position.offset === cursor.offset + 1) emit(position.offset, body);
+      if (position.offset <= cursor.offset) return;
+    }
+    hold(position, body);
+    if (cursor) syncInBackground();
+  }
+
+  function takePage(page: Page): void {
+    const known = cursor;
+    if (!known || page.recovery !== 'recovered' || known.epoch !== page.from.epoch) frames.clear(page.from.offset);
+    cursor = { ...page.from };
+    if (known && page.recovery !== 'recovered') handleGap(page.reason ?? 'rewound', page.from);
+    for (const { offset, body } of page.entries) emit(offset, body);
+  }
+
+  /** Takes up what came while the room was read. @returns whether that leaves nothing to read */
+  function takeHeld(stale: ReadonlySet<object>): boolean {
+    while (cursor && held.length > 0) {
+      const [next] = held;
+      if (!next) break;
+      const { position, body } = next;
+      const old = position.epoch === cursor.epoch ? position.offset <= cursor.offset : stale.has(next);
+      if (!old && (position.epoch !== cursor.epoch || position.offset !== cursor.offset + 1)) return false;
+      held.shift();
+      if (!old) emit(position.offset, body);
+    }
+    return true;
+  }
+
+  async function read(): Promise<void> {
+    while (!closed) {
+      // What came before the read began is covered by it.
+      const stale = new Set<object>(held);
+      overflow = false;
+      const page = await broker.resume(room, cursor, PAGE);
+      if (closed) return;
+      takePage(page);
+      if (cursor && cursor.offset < page.head.offset) continue;
+      if (takeHeld(stale) && !overflow) return;
+    }
+  }
+
+  /** A reading that is past its point of refusal: tried until the broker answers or the room is left. */
+  async function insist<T>(reading: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await reading();
+      } catch (error) {
+        if (closed || !(error instanceof BrokerUnavailable)) throw error;
+        await delay(RETRY_MS * (0.5 + Math.random()), undefined, { ref: false });
+      }
+    }
+  }
+
+  function sync(): Promise<void> {
+    syncing ??= insist(read).finally(() => {
+      syncing = undefined;
+      if (held.length > 0 && !closed) syncInBackground();
+    });
+    return syncing;
+  }
+
+  const syncInBackground = () => void sync().catch(() => undefined);
+
+  function requireCursor(): Position {
+    if (!cursor) throw new BrokerUnavailable({ uncertain: false });
+    return cursor;
+  }
+
+  return {
+    opened: broker.subscribe(room).then(sync),
+    get head() {
+      return cursor;
+    },
+    handleMessage,
+    sync,
+
+    async catchUp(reader, position) {
+      let head = requireCursor();
+      if (!position) {
+        reader.begin({ recovery: 'none', position: { ...head }, replayed: 0 });
+        return reader.enter();
+      }
+      let at = position;
+      if (position.epoch === head.epoch && position.offset <= head.offset && frames.covers(position.offset)) {
+        reader.begin({ recovery: 'recovered', position, replayed: head.offset - position.offset });
+      } else {
+        const page = await broker.resume(room, position, PAGE);
+        const { recovery, reason, from } = page;
+        reader.begin({ recovery, ...(reason && { reason }), position: from, replayed: page.head.offset - from.offset });
+        at = writePage(reader, page);
+      }
+      while (reader.open && !closed) {
+        head = requireCursor();
+        if (at.epoch === head.epoch && at.offset === head.offset) return reader.enter();
+        await reader.drained();
+        head = requireCursor();
+        if (at.epoch === head.epoch && at.offset < head.offset && frames.covers(at.offset)) {
+          const [bytes, last] = frames.after(at.offset);
+          reader.write(bytes);
+          at = { epoch: head.epoch, offset: last };
+          continue;
+        }
+        const page = await insist(() => broker.resume(room, at, PAGE));
+        if (page.recovery !== 'recovered') reader.handleGap(page.reason ?? 'rewound', page.from);
+        at = writePage(reader, page);
+        // The reader may be ahead of the room: then the room reads too.
+        head = requireCursor();
+        if (at.epoch !== head.epoch || at.offset > head.offset) await sync();
+      }
+    },
+
+    close() {
+      closed = true;
+      frames.close();
+      broker.unsubscribe(room);
+    },
+  };
+}
+
+/** Writes a page's entries to one reader; @returns where that leaves it. */
+function writePage(reader: Reader, page: Page): Position {
+  const { epoch } = page.head;
+  const encoded = page.entries.map(({ offset, body }) => encodeTextFrame(body, closeBody({ epoch, offset })));
+  if (encoded.length > 0) reader.write(Buffer.concat(encoded));
+  return { epoch, offset: page.entries.at(-1)?.offset ?? page.from.offset };
+}
