@@ -122,7 +122,7 @@ export function startChat(session: Session, leave: (why?: string) => void): void
     if (conversation.kind !== 'room' || listed.has(conversation.id) || client.state.name !== 'open') return;
     listed.add(conversation.id);
     client.listMembers(conversation.id).then(
-      ({ members, memberCount }) => {
+      ({ members = [], memberCount }) => {
         conversation.members = new Map(members.map((member) => [member.userId, member]));
         conversation.memberCount = memberCount;
         if (conversation === conversations.current) renderTitle();
@@ -198,6 +198,19 @@ export function startChat(session: Session, leave: (why?: string) => void): void
       if (conversation === conversations.current) renderTitle();
     });
   }
+  // The summed-up news of a large room.
+  client.on('members', ({ room, members, memberCount }) => {
+    const conversation = conversations.get(room);
+    if (!conversation || members) return;
+    conversation.memberCount = memberCount;
+    if (conversation === conversations.current) renderTitle();
+  });
+  function noteBreak(room: string, text: string): void {
+    const conversation = conversations.get(room);
+    if (conversation) add(conversation, { kind: 'note', parts: [text], at: Date.now() });
+  }
+  client.on('gap', ({ room }) => noteBreak(room, 'Some messages before this point cannot be had any more.'));
+  client.on('rewound', ({ room }) => noteBreak(room, 'The server lost some messages: what follows may repeat them.'));
   client.on('connected', ({ limits }) => composer.setLimit(limits.maxContentLength));
   client.on('authenticated', ({ username }) => {
     sidebar.showMe(username);

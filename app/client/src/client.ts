@@ -5,10 +5,14 @@ import { type Connection, createConnection } from './connection.ts';
 import { RequestError } from './errors.ts';
 import { createEmitter, type Emitter } from './events.ts';
 import { createLink, type State } from './link.ts';
+import { type ClientStorage, createMemory } from './memory.ts';
+import { createOutbox } from './outbox.ts';
 import {
   type Answer,
   type ErrorPayload,
   type Frame,
+  type GapReason,
+  type Position,
   type Recipient,
   type Requests,
   type RequestType,
@@ -39,6 +43,12 @@ export interface ClientOptions {
   requestTimeout?: number;
   /** Silence after which the server is asked, and the time it has to answer. Default: what the server says of itself. */
   heartbeat?: { interval?: number; timeout?: number };
+  /** Messages that may wait for their acknowledgement. Default 1,000. */
+  outboxLimit?: number;
+  /** Keeps positions and waiting messages across page loads: `localStorage`, for one. Default: none. */
+  storage?: ClientStorage;
+  /** Separates users in one storage. Default `wsfleet`. */
+  storageKey?: string;
   /** Default: the global one. */
   WebSocket?: SocketConstructor;
   clock?: Clock;
@@ -48,9 +58,13 @@ export interface ClientOptions {
 
 /** Each type of server frame is an event, with the payload and the server's time of it (ms since the epoch). */
 export type ClientEvents = {
-  [T in Exclude<ServerMessageType, 'error'>]: [payload: ServerMessages[T], timestamp: number];
+  [T in Exclude<ServerMessageType, 'error' | 'gap'>]: [payload: ServerMessages[T], timestamp: number];
 } & {
   state: [state: State];
+  /** Redis lost messages that were shown here; what comes after `position` may repeat or replace them. */
+  rewound: [broken: { room: string; position: Position }];
+  /** Messages before `position` were missed and cannot be had any more. */
+  gap: [broken: { room: string; reason: Exclude<GapReason, 'rewound'>; position: Position }];
   /** What failed outside of a request; with `room` when the server refuses that room for good. */
   error: [error: RequestError, room?: string];
 };
@@ -71,8 +85,12 @@ export interface Client {
   /** Stays in the room across reconnects until `leave`. Resolves once joined, however long the connection takes. */
   join(room: string): Promise<ServerMessages['joined_room']>;
   leave(room: string): Promise<void>;
-  /** To a room's members, or without a room to everyone. */
+  /**
+   * To a room's members, or without a room to everyone. Resolves once it is stored, however long the connection takes:
+   * until then it is sent again, with its id, and is stored once.
+   */
   chat(content: string, room?: string): Promise<ServerMessages['ack']>;
+  /** As chat, to every connection of a user, or to one connection. */
   direct(to: Recipient, content: string): Promise<ServerMessages['ack']>;
   /** Has no answer; lost while there is no connection. */
   typing(room: string, isTyping: boolean): void;
@@ -91,13 +109,21 @@ export function createClient(options: ClientOptions): Client {
   const { clock = systemClock, random = Math.random } = options;
   const events = createEmitter<ClientEvents>();
   const token = createTokenSource(options.token);
+  const memory = createMemory(options.storage, options.storageKey ?? 'wsfleet');
   const rooms = createRooms({
     names: options.rooms ?? [ROOM_ALL, ROOM_ME],
     clock,
+    memory,
+    handleBroken(room, reason, position) {
+      if (reason === 'rewound') events.emit('rewound', { room, position });
+      else events.emit('gap', { room, reason, position });
+    },
     handleRefused: (error, room) => events.emit('error', error, room),
   });
   const idPrefix = Array.from(crypto.getRandomValues(new Uint32Array(2)), (word) => word.toString(36)).join('');
   let requestCount = 0;
+  const nextId = () => `${idPrefix}-${++requestCount}`;
+  const outbox = createOutbox({ limit: options.outboxLimit ?? 1_000, memory, clock, nextId });
   let user: ServerMessages['authenticated'] | undefined;
 
   const link = createLink({
@@ -105,10 +131,15 @@ export function createClient(options: ClientOptions): Client {
     backoff: createBackoff({ base: options.backoff?.base ?? 1_000, cap: options.backoff?.cap ?? 30_000, random }),
     stableAfter: options.stableAfter ?? 5_000,
     canRenewToken: () => token.renewable,
-    prepare: (connection) => rooms.joinAll(connection),
+    async prepare(connection) {
+      await rooms.joinAll(connection);
+      if (!connection.ended) outbox.use(connection);
+    },
     handleState(state) {
       if (state.name === 'closed') {
-        rooms.rejectWaiting(new RequestError({ code: 'CLOSED', message: `the client is closed: ${state.reason}` }));
+        const error = new RequestError({ code: 'CLOSED', message: `the client is closed: ${state.reason}` });
+        rooms.rejectWaiting(error);
+        outbox.rejectWaiting(error);
       }
       events.emit('state', state);
     },
@@ -116,7 +147,7 @@ export function createClient(options: ClientOptions): Client {
       createConnection({
         url: String(options.url).replace(/^http/, 'ws'),
         readToken,
-        nextId: () => `${idPrefix}-${++requestCount}`,
+        nextId,
         WebSocket: options.WebSocket ?? (globalThis.WebSocket as unknown as SocketConstructor),
         clock,
         connectTimeout: options.connectTimeout ?? 10_000,
@@ -144,13 +175,20 @@ export function createClient(options: ClientOptions): Client {
     const { type, payload, timestamp } = frame;
     const { room } = payload as { room?: unknown };
     if (typeof room === 'string') {
-      if (type === 'joined_room') rooms.handleJoined(connection, room);
+      if (type === 'joined_room') rooms.handleJoined(connection, payload as ServerMessages['joined_room']);
       if (!isAnswer && rooms.isElsewhere(connection, room)) return;
+      const { position } = payload as { position?: Position };
+      if (type === 'message' && position && !rooms.accept(room, position)) return;
     }
     switch (type) {
       case 'error':
         if (!isAnswer) events.emit('error', new RequestError(payload as ErrorPayload));
         return;
+      case 'gap': {
+        const { room: broken, reason, position } = payload as ServerMessages['gap'];
+        rooms.handleGap(broken, reason, position);
+        return;
+      }
       case 'authenticated':
         user = payload as ServerMessages['authenticated'];
         break;
@@ -196,8 +234,8 @@ export function createClient(options: ClientOptions): Client {
     close: link.close,
     join: (room) => rooms.join(room, link.open),
     leave: (room) => rooms.leave(room, link.open),
-    chat: (content, room) => request('chat', room === undefined ? { content } : { content, room }),
-    direct: (to, content) => request('direct', { to, content }),
+    chat: (content, room) => outbox.send('chat', room === undefined ? { content } : { content, room }),
+    direct: (to, content) => outbox.send('direct', { to, content }),
     typing: (room, isTyping) => void link.current?.send('typing', { room, isTyping }),
     listRooms: async () => (await request('list_rooms', {})).rooms,
     listMembers: (room) => request('list_members', { room }),

@@ -53,9 +53,10 @@ export interface Connection {
   readonly slotAt: number | undefined;
   /**
    * Sends a request and waits for the frame with its id.
+   * @param id of a request that may have been sent before; default: a new one
    * @throws {RequestError} the server's refusal, NOT_CONNECTED, CONNECTION_LOST, TIMEOUT or CLOSED
    */
-  request<T extends RequestType>(type: T, payload: Requests[T]['payload']): Promise<Answer<T>>;
+  request<T extends RequestType>(type: T, payload: Requests[T]['payload'], id?: string): Promise<Answer<T>>;
   /** Sends a message that has no answer. @returns whether there was a socket to take it */
   send(type: string, payload: object, id?: string): boolean;
   /** Resolves when no request is under way. */
@@ -169,8 +170,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       return slotAt;
     },
     send,
-    async request(type, payload) {
-      const id = options.nextId();
+    async request(type, payload, id = options.nextId()) {
       if (!connected || !send(type, payload, id)) {
         throw new RequestError({ code: 'NOT_CONNECTED', message: 'there is no connection' });
       }

@@ -4,8 +4,16 @@ import type { ErrorCode, ErrorPayload } from './protocol.ts';
  * Codes of the client's own, beside the server's:
  * NOT_CONNECTED: nothing was sent. CONNECTION_LOST, TIMEOUT: sent, and no answer came (`uncertain`).
  * CLOSED: the client was closed. LEFT: the room was left before it was joined. NO_TOKEN: the token provider failed.
+ * OUTBOX_FULL: too many messages wait already; this one was not taken.
  */
-export type LocalErrorCode = 'NOT_CONNECTED' | 'CONNECTION_LOST' | 'TIMEOUT' | 'CLOSED' | 'LEFT' | 'NO_TOKEN';
+export type LocalErrorCode =
+  | 'NOT_CONNECTED'
+  | 'CONNECTION_LOST'
+  | 'TIMEOUT'
+  | 'CLOSED'
+  | 'LEFT'
+  | 'NO_TOKEN'
+  | 'OUTBOX_FULL';
 
 /** Why a request failed: the server's code, or one of the client's own. */
 export class RequestError extends Error {

@@ -7,6 +7,7 @@ import type * as server from '../../src/protocol.ts';
 export type {
   ErrorCode,
   ErrorPayload,
+  GapReason,
   Member,
   Position,
   Sender,
@@ -26,7 +27,7 @@ export type Recipient = { userId: string } | { clientId: string };
 
 /** What the client asks, by type, and the type of the frame that answers it. */
 export interface Requests {
-  join_room: { payload: { room: string }; answer: 'joined_room' };
+  join_room: { payload: { room: string; position?: server.Position }; answer: 'joined_room' };
   leave_room: { payload: { room: string }; answer: 'left_room' };
   /** Without a room it goes to everyone. */
   chat: { payload: { content: string; room?: string }; answer: 'ack' };

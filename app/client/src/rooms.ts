@@ -2,19 +2,23 @@
  * The rooms that the application wants to be in. They outlive connections: each new one joins them again, until they
  * are left or the server refuses for good.
  *
- * While two connections are open (make before break) a room belongs to the one that joined it last: what the other one
- * still brings for it is dropped, so that nothing is shown twice.
+ * A room's position goes with every join, so that the server begins where this client ended; what comes again is dropped.
+ * While two connections are open (make before break) a room belongs to the one that joined it last: the other one's
+ * frames are dropped, and the new one's replay has what they had.
  */
 import type { Clock } from './clock.ts';
 import type { Connection } from './connection.ts';
 import { RequestError } from './errors.ts';
-import type { ServerMessages } from './protocol.ts';
+import type { Memory } from './memory.ts';
+import type { GapReason, Position, ServerMessages } from './protocol.ts';
 
 type Joined = ServerMessages['joined_room'];
 
 interface Room {
   readonly name: string;
   owner: Connection | undefined;
+  /** Of the last message that was passed on. */
+  position: Position | undefined;
   waiters: { resolve(joined: Joined): void; reject(error: RequestError): void }[];
 }
 
@@ -28,7 +32,11 @@ export interface Rooms {
   leave(name: string, connections: readonly Connection[]): Promise<void>;
   /** Joins every wanted room on a new connection; resolves when each is joined or refused. Never rejects. */
   joinAll(connection: Connection): Promise<void>;
-  handleJoined(connection: Connection, name: string): void;
+  handleJoined(connection: Connection, joined: Joined): void;
+  /** The server cannot go on from where this client was. */
+  handleGap(room: string, reason: GapReason, position: Position): void;
+  /** Whether the message is new to this client, which then counts it as seen. */
+  accept(room: string, position: Position): boolean;
   /** Whether another connection is the one that brings this room's frames. */
   isElsewhere(connection: Connection, name: string): boolean;
   handleEnd(connection: Connection): void;
@@ -39,17 +47,29 @@ export interface Rooms {
 export function createRooms(options: {
   names: readonly string[];
   clock: Clock;
+  memory: Memory;
+  /** Called when a room's history broke: what follows comes after `position`. */
+  handleBroken(room: string, reason: GapReason, position: Position): void;
   /** Called when the server refuses a room for good; the room is not wanted any more. */
   handleRefused(error: RequestError, room: string): void;
 }): Rooms {
-  const { clock } = options;
+  const { clock, memory } = options;
   const rooms = new Map<string, Room>();
-  for (const name of options.names) rooms.set(name, { name, owner: undefined, waiters: [] });
+  const open = (name: string): Room => ({ name, owner: undefined, position: memory.readPosition(name), waiters: [] });
+  for (const name of options.names) rooms.set(name, open(name));
+
+  function move(room: Room, position: Position): void {
+    room.position = position;
+    memory.writePosition(room.name, position);
+  }
 
   async function joinOn(connection: Connection, room: Room): Promise<void> {
     while (rooms.get(room.name) === room && !connection.ended) {
       try {
-        const joined = await connection.request('join_room', { room: room.name });
+        const joined = await connection.request('join_room', {
+          room: room.name,
+          ...(room.position && { position: room.position }),
+        });
         for (const waiter of room.waiters.splice(0)) waiter.resolve(joined);
         return;
       } catch (error) {
@@ -74,7 +94,7 @@ export function createRooms(options: {
       return [...rooms.keys()];
     },
     join(name, connections) {
-      const room = rooms.get(name) ?? { name, owner: undefined, waiters: [] };
+      const room = rooms.get(name) ?? open(name);
       rooms.set(name, room);
       const joined = new Promise<Joined>((resolve, reject) => void room.waiters.push({ resolve, reject }));
       // A refusal is an `error` event too, so it is no fault to leave this promise alone.
@@ -85,6 +105,7 @@ export function createRooms(options: {
     async leave(name, connections) {
       const room = rooms.get(name);
       rooms.delete(name);
+      memory.writePosition(name, undefined);
       const error = new RequestError({ code: 'LEFT', message: 'the room was left before it was joined' });
       for (const waiter of room?.waiters.splice(0) ?? []) waiter.reject(error);
       const left = await Promise.allSettled(connections.map((each) => each.request('leave_room', { room: name })));
@@ -101,9 +122,27 @@ export function createRooms(options: {
       };
       await Promise.all(Array.from({ length: PARALLEL_JOINS }, work));
     },
-    handleJoined(connection, name) {
+    handleJoined(connection, { room: name, recovery, reason, position }) {
       const room = rooms.get(name);
-      if (room) room.owner = connection;
+      if (!room) return;
+      room.owner = connection;
+      if (recovery === 'recovered') return;
+      move(room, position);
+      if (recovery !== 'none') options.handleBroken(name, reason ?? 'rewound', position);
+    },
+    handleGap(name, reason, position) {
+      const room = rooms.get(name);
+      if (!room) return;
+      move(room, position);
+      options.handleBroken(name, reason, position);
+    },
+    accept(name, position) {
+      const room = rooms.get(name);
+      // Offsets go on across epochs: only a break that was told turns them back.
+      if (!room?.position) return true;
+      if (position.offset <= room.position.offset) return false;
+      move(room, position);
+      return true;
     },
     isElsewhere(connection, name) {
       const owner = rooms.get(name)?.owner;

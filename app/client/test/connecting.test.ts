@@ -97,7 +97,10 @@ describe('connecting', () => {
   test('does not take a handshake without `connected` for a connection', async ({ server, start }) => {
     const client = start();
     await server.accept();
-    await expect(client.chat('early')).rejects.toMatchObject({ code: 'NOT_CONNECTED', uncertain: false });
+    await expect(client.request('chat', { content: 'early' })).rejects.toMatchObject({
+      code: 'NOT_CONNECTED',
+      uncertain: false,
+    });
     expect(client.state.name).toBe('connecting');
   });
 });
@@ -106,6 +109,7 @@ describe('close', () => {
   test('says 1000, fails what is under way and does not come back', async ({ open, server, clock }) => {
     const { client, peer } = await open();
     const pending = client.chat('hello');
+    await peer.next('chat');
     const failed = expect(pending).rejects.toMatchObject({ code: 'CLOSED', uncertain: true });
     await client.close();
     await failed;

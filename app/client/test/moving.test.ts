@@ -4,7 +4,13 @@ import { next, reach, test } from './fixture.ts';
 import type { Peer } from './scripted-server.ts';
 
 const from = { userId: 'bob', username: 'Bob', clientId: 'c9', instanceId: 'app3' };
-const joined = (room: string) => ({ room, memberCount: 1, position: null });
+const joined = (room: string) => ({
+  room,
+  memberCount: 1,
+  recovery: 'none',
+  position: { epoch: 'e', offset: 0 },
+  replayed: 0,
+});
 
 /** Resolves when the client has heard it. */
 async function shutDown(client: Client, peer: Peer, reconnectInMs: number): Promise<void> {

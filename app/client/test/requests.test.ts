@@ -5,8 +5,8 @@ import { next, test } from './fixture.ts';
 describe('requests', () => {
   test('find their answers by id, in whatever order these come', async ({ open }) => {
     const { client, peer } = await open();
-    const first = client.chat('one', 'lobby');
-    const second = client.chat('two', 'lobby');
+    const first = client.request('chat', { content: 'one', room: 'lobby' });
+    const second = client.request('chat', { content: 'two', room: 'lobby' });
     const [a, b] = [await peer.next('chat'), await peer.next('chat')];
     expect(a.payload).toEqual({ content: 'one', room: 'lobby' });
     expect(a.id).not.toBe(b.id);
@@ -27,7 +27,7 @@ describe('requests', () => {
 
   test('fail with what the server says', async ({ open }) => {
     const { client, peer } = await open();
-    const refused = client.direct({ userId: 'bob' }, 'psst');
+    const refused = client.request('direct', { to: { userId: 'bob' }, content: 'psst' });
     const { id, payload } = await peer.next('direct');
     expect(payload).toEqual({ to: { userId: 'bob' }, content: 'psst' });
     peer.send('error', { code: 'RATE_LIMITED', message: 'too many', retryAfter: 900, field: 'content' }, id);
@@ -55,7 +55,10 @@ describe('requests', () => {
 
   test('fail with CONNECTION_LOST when the connection ends under them', async ({ open }) => {
     const { client, peer } = await open();
-    const failed = expect(client.chat('hello')).rejects.toMatchObject({ code: 'CONNECTION_LOST', uncertain: true });
+    const failed = expect(client.request('chat', { content: 'hello' })).rejects.toMatchObject({
+      code: 'CONNECTION_LOST',
+      uncertain: true,
+    });
     await peer.next('chat');
     peer.terminate();
     await failed;

@@ -8,7 +8,13 @@ describe('rooms', () => {
     const first = await server.accept();
     first.greet();
     await first.acceptJoins(['@all', '@me', 'lobby']);
-    expect(await lobby).toEqual({ room: 'lobby', memberCount: 1, position: null });
+    expect(await lobby).toEqual({
+      room: 'lobby',
+      memberCount: 1,
+      recovery: 'none',
+      position: { epoch: 'e', offset: 0 },
+      replayed: 0,
+    });
     first.terminate();
     await reach(client, 'waiting');
     clock.advance(1_000);
@@ -36,7 +42,7 @@ describe('rooms', () => {
     clock.advance(1_000);
     const again = await server.accept();
     again.greet();
-    expect((await again.next('join_room')).payload).toEqual({ room: '@me' });
+    expect((await again.next('join_room')).payload).toMatchObject({ room: '@me' });
     expect(client.rooms).toEqual(['@me']);
   });
 
@@ -87,7 +93,11 @@ describe('rooms', () => {
     const { peer } = await open({ rooms: Array.from({ length: 30 }, (_, index) => `room-${index}`) });
     const first = await peer.next('join_room');
     await expect.poll(() => peer.unread.length).toBe(7);
-    peer.send('joined_room', { room: 'room-0', memberCount: 1, position: null }, first.id);
+    peer.send(
+      'joined_room',
+      { room: 'room-0', memberCount: 1, recovery: 'none', position: { epoch: 'e', offset: 0 }, replayed: 0 },
+      first.id,
+    );
     await expect.poll(() => peer.unread.length).toBe(8);
   });
 });

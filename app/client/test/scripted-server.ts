@@ -109,7 +109,11 @@ function createPeer(ws: WebSocket, request: IncomingMessage, clientId: string): 
       const open = new Set(rooms);
       while (open.size > 0) {
         const { payload, id } = await peer.next('join_room');
-        peer.send('joined_room', { room: payload['room'], memberCount: 1, position: null }, id);
+        peer.send(
+          'joined_room',
+          { room: payload['room'], memberCount: 1, recovery: 'none', position: { epoch: 'e', offset: 0 }, replayed: 0 },
+          id,
+        );
         open.delete(String(payload['room']));
       }
     },

@@ -1,0 +1,108 @@
+/**
+ * Messages on their way: each is sent with its id, again and again, until the server has acknowledged or refused it, so
+ * that a lost connection or a lost answer neither loses nor doubles one. One at a time, so that they stay in order.
+ */
+import type { Clock } from './clock.ts';
+import type { Connection } from './connection.ts';
+import { RequestError } from './errors.ts';
+import type { Memory } from './memory.ts';
+import type { Requests, ServerMessages } from './protocol.ts';
+
+type Ack = ServerMessages['ack'];
+type Kind = 'chat' | 'direct';
+
+/** What is stored. */
+interface Letter {
+  id: string;
+  type: Kind;
+  payload: Requests[Kind]['payload'];
+}
+
+interface Entry extends Letter {
+  resolve(ack: Ack): void;
+  reject(error: RequestError): void;
+}
+
+export interface Outbox {
+  /** @throws {RequestError} the server's refusal, OUTBOX_FULL or CLOSED */
+  send<T extends Kind>(type: T, payload: Requests[T]['payload']): Promise<Ack>;
+  /** A connection that has joined the rooms: what waits goes there from now on. */
+  use(connection: Connection): void;
+  /** Those who wait learn that the client is closed; what is stored stays stored. */
+  rejectWaiting(error: RequestError): void;
+}
+
+export function createOutbox(options: { limit: number; memory: Memory; clock: Clock; nextId(): string }): Outbox {
+  const { memory, clock } = options;
+  const ignore = () => {};
+  const entries: Entry[] = memory
+    .readOutbox<Letter>()
+    .map((letter) => ({ ...letter, resolve: ignore, reject: ignore }));
+  let connection: Connection | undefined;
+  let working = false;
+
+  function store(): void {
+    memory.writeOutbox(entries.map(({ id, type, payload }) => ({ id, type, payload })));
+  }
+
+  /** @returns milliseconds until the same can be tried again, or undefined when it is settled */
+  async function deliver(entry: Entry, on: Connection): Promise<number | undefined> {
+    try {
+      entry.resolve(await on.request(entry.type, entry.payload, entry.id));
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      if (error.code === 'NOT_CONNECTED' || error.uncertain) return error.retryAfter ?? 0;
+      if (error.retryAfter !== undefined) return error.retryAfter;
+      entry.reject(error);
+      return undefined;
+    }
+  }
+
+  async function work(): Promise<void> {
+    if (working) return;
+    working = true;
+    for (let entry = entries[0]; entry && connection && !connection.ended; entry = entries[0]) {
+      const wait = await deliver(entry, connection);
+      if (wait === undefined) {
+        // The client may have been closed meanwhile, which leaves what is stored.
+        if (entries[0] === entry) {
+          entries.shift();
+          store();
+        }
+      } else if (wait > 0) {
+        await new Promise<void>((resolve) => void clock.setTimeout(resolve, wait));
+      }
+    }
+    working = false;
+  }
+
+  return {
+    send(type, payload) {
+      if (entries.length >= options.limit) {
+        const message = `${entries.length} messages wait already`;
+        return Promise.reject(new RequestError({ code: 'OUTBOX_FULL', message }));
+      }
+      const acknowledged = new Promise<Ack>((resolve, reject) => {
+        entries.push({ id: options.nextId(), type, payload, resolve, reject });
+      });
+      // It is no fault to leave this promise alone: most senders look at what comes back to the room.
+      acknowledged.catch(ignore);
+      store();
+      void work();
+      return acknowledged;
+    },
+    use(next) {
+      connection = next;
+      void work();
+    },
+    rejectWaiting(error) {
+      connection = undefined;
+      const { code, message } = error;
+      // The first may be on its way.
+      for (const [index, entry] of entries.splice(0).entries()) {
+        entry.reject(new RequestError({ code, message, uncertain: working && index === 0 }));
+      }
+    },
+  };
+}
