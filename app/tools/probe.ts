@@ -1,0 +1,162 @@
+/**
+ * Watches the cluster from outside: node app/tools/probe.ts WS_URL [--rooms 3] [--clients 10] [--insecure]. In each room
+ * every client publishes at the pace that the rate limit allows and checks what it gets from everyone, by publisher and
+ * number. Runs until its standard input ends, then prints one JSON line; exits 1 when anything that was acknowledged
+ * was lost, doubled or disordered. Signs its own tokens with JWT_SECRET.
+ */
+import { parseArgs } from 'node:util';
+import { WebSocket } from 'ws';
+import { type Client, createClient } from '../client/src/index.ts';
+import { createAuth } from '../src/auth.ts';
+import { loadConfig } from '../src/config.ts';
+
+/** How long the last messages may take to arrive after the end. */
+const SETTLE_DEADLINE_MS = 15_000;
+const TOKEN_TTL_MS = 60 * 60 * 1000;
+
+const { values, positionals } = parseArgs({
+  options: {
+    rooms: { type: 'string', default: '3' },
+    clients: { type: 'string', default: '10' },
+    insecure: { type: 'boolean', default: false },
+  },
+  allowPositionals: true,
+});
+const [url] = positionals;
+const [rooms, clientsPerRoom] = [Number(values.rooms), Number(values.clients)];
+if (!url || !(rooms >= 1) || !(clientsPerRoom >= 2)) {
+  console.error('usage: probe.ts WS_URL [--rooms 3] [--clients 10] [--insecure]; ends with its standard input');
+  process.exit(64);
+}
+
+const config = loadConfig(process.env);
+const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
+const run = Math.random().toString(36).slice(2, 8);
+
+let refused = 0;
+let sockets = 0;
+/** The socket of `ws`, because a browser's does not tell a refused handshake from a lost connection. */
+class ProbeSocket extends WebSocket {
+  constructor(address: string, protocols: string[]) {
+    // NGINX believes the header on its internal listener: to ip_hash every socket is another client.
+    const headers = { 'X-Forwarded-For': `198.18.${sockets++ % 256}.1` };
+    super(address, protocols, { headers, rejectUnauthorized: !values.insecure });
+    this.on('unexpected-response', (request) => {
+      refused += 1;
+      request.destroy();
+    });
+    this.on('error', () => undefined);
+  }
+}
+
+interface Probe {
+  client: Client;
+  room: string;
+  userId: string;
+  sent: number;
+  /** Highest number that was acknowledged. */
+  acknowledged: number;
+  /** Numbers seen, by publisher, in the order in which they came. */
+  seen: Map<string, number[]>;
+}
+
+const delays: number[] = [];
+let delivered = 0;
+
+function createProbe(room: string, index: number): Probe {
+  const userId = `wsfleet:probe:${run}:${room}:${index}`;
+  const client = createClient({
+    url: url ?? '',
+    token: () => auth.sign({ userId, username: 'probe' }, TOKEN_TTL_MS),
+    rooms: [room],
+    backoff: { base: 200, cap: 2000 },
+    WebSocket: ProbeSocket as never,
+  });
+  const probe: Probe = { client, room, userId, sent: 0, acknowledged: 0, seen: new Map() };
+  client.on('message', ({ from, content }) => {
+    const [number, sentAt] = content.split(' ').map(Number) as [number, number];
+    const numbers = probe.seen.get(from.userId);
+    if (numbers) numbers.push(number);
+    else probe.seen.set(from.userId, [number]);
+    delays.push(performance.now() - sentAt);
+    delivered += 1;
+  });
+  client.connect();
+  return probe;
+}
+
+/** Publishes one message after the other until `stopped`, slowly enough for the rate limit. */
+async function publish(probe: Probe, stopped: AbortSignal): Promise<void> {
+  const pace = (60_000 / config.RATE_LIMIT_PER_MINUTE) * 1.25;
+  await pause(Math.random() * pace, stopped);
+  while (!stopped.aborted) {
+    const number = ++probe.sent;
+    await probe.client.chat(`${number} ${performance.now()}`, probe.room);
+    probe.acknowledged = number;
+    await pause(pace, stopped);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+  });
+}
+
+function judge(probes: readonly Probe[]): { lost: number; doubled: number; disordered: number } {
+  const count = { lost: 0, doubled: 0, disordered: 0 };
+  for (const member of probes) {
+    for (const publisher of probes.filter(({ room }) => room === member.room)) {
+      const numbers = member.seen.get(publisher.userId) ?? [];
+      const distinct = new Set(numbers);
+      count.doubled += numbers.length - distinct.size;
+      count.disordered += numbers.filter((number, index) => number < (numbers[index - 1] ?? 0)).length;
+      for (let number = 1; number <= publisher.acknowledged; number += 1) if (!distinct.has(number)) count.lost += 1;
+    }
+  }
+  return count;
+}
+
+/** By linear interpolation, in ms. */
+function percentile(sorted: readonly number[], p: number): number {
+  const at = p * (sorted.length - 1);
+  const below = sorted[Math.floor(at)] ?? 0;
+  return Number((below + (at % 1) * ((sorted[Math.ceil(at)] ?? below) - below)).toFixed(1));
+}
+
+const ended = new AbortController();
+process.stdin.on('end', () => ended.abort()).resume();
+process.on('SIGTERM', () => ended.abort());
+process.on('SIGINT', () => ended.abort());
+
+const probes = Array.from({ length: rooms }, (_, room) =>
+  Array.from({ length: clientsPerRoom }, (_, index) => createProbe(`probe-${run}-${room}`, index)),
+).flat();
+await Promise.all(probes.map(({ client, room }) => client.join(room)));
+console.error(`probing ${rooms} rooms with ${clientsPerRoom} clients each`);
+await Promise.all(probes.map((probe) => publish(probe, ended.signal)));
+
+const settled = performance.now() + SETTLE_DEADLINE_MS;
+while (judge(probes).lost > 0 && performance.now() < settled) await pause(50, new AbortController().signal);
+const outcome = judge(probes);
+delays.sort((a, b) => a - b);
+console.log(
+  JSON.stringify({
+    published: probes.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
+    delivered,
+    ...outcome,
+    refused,
+    gapP50Ms: percentile(delays, 0.5),
+    gapP99Ms: percentile(delays, 0.99),
+    gapMaxMs: percentile(delays, 1),
+  }),
+);
+await Promise.all(probes.map(({ client }) => client.close()));
+process.exit(outcome.lost + outcome.doubled + outcome.disordered > 0 || delivered === 0 ? 1 : 0);
