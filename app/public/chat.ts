@@ -13,6 +13,9 @@ import { createSidebar } from './sidebar.ts';
 import { createStatus } from './status.ts';
 import { createTyping, typingText } from './typing.ts';
 
+/** A message that has not arrived by then (ms) is told to wait. */
+const UNSENT_AFTER = 500;
+
 /** @param leave ends the session; with a message for the person when it was not their wish */
 export function startChat(session: Session, leave: (why?: string) => void): void {
   const tokens = createSessionTokens(session);
@@ -103,7 +106,8 @@ export function startChat(session: Session, leave: (why?: string) => void): void
   }
 
   function renderTyping(): void {
-    byId('typing').textContent = typingText(conversations.current);
+    const waiting = unsent > 0 ? `${count(unsent, 'message')} waiting to be sent…` : '';
+    byId('typing').textContent = waiting || typingText(conversations.current);
   }
 
   function add(conversation: Conversation, entry: Entry): void {
@@ -131,7 +135,19 @@ export function startChat(session: Session, leave: (why?: string) => void): void
     );
   }
 
+  /** Messages that the client keeps and sends as soon as it can: no connection, or the rate limit. */
+  let unsent = 0;
+  const countUnsent = (change: number) => {
+    unsent += change;
+    renderTyping();
+  };
+
   async function send(conversation: Conversation, content: string): Promise<void> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      countUnsent(1);
+    }, UNSENT_AFTER);
     try {
       if (conversation.kind === 'direct') {
         await client.direct({ userId: conversation.userId ?? '' }, content);
@@ -141,6 +157,9 @@ export function startChat(session: Session, leave: (why?: string) => void): void
       }
     } catch (error) {
       add(conversation, { kind: 'failed', content, reason: reasonOf(error, conversation), at: Date.now() });
+    } finally {
+      clearTimeout(timer);
+      if (late) countUnsent(-1);
     }
   }
 

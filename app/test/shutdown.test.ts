@@ -118,7 +118,7 @@ test('a command that was read before the drain is acknowledged before the close;
   await expect.poll(() => app.metric('ws_messages_received_total{type="chat"}')).toBe(1);
   app.signal('SIGTERM');
   expect(await idle.closed).toMatchObject({ code: 1012 });
-  expect(await app.metric('ws_connections')).toBe(1);
+  await expect.poll(() => app.metric('ws_connections')).toBe(1);
   redis.signal('SIGCONT');
   expect(await sending).toMatchObject({ type: 'ack' });
   expect(await busy.closed).toMatchObject({ code: 1012 });
