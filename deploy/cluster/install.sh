@@ -8,9 +8,14 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# The project's Node (an npm package) needs libatomic, which a bare Debian lacks. No Node yet: nothing to say.
+# The project's Node (an npm package) needs libatomic, which a bare Debian lacks. It is run while the npm packages are
+# installed, so the library has to be there before it is.
 node_starts() {
-  [ ! -x "$root/node_modules/.bin/node" ] || "$root/node_modules/.bin/node" --version >/dev/null 2>&1
+  if [ -x "$root/node_modules/.bin/node" ]; then
+    "$root/node_modules/.bin/node" --version >/dev/null 2>&1
+  elif has apt-get && has ldconfig; then
+    ldconfig -p | grep -q 'libatomic\.so\.1'
+  fi
 }
 
 missing=

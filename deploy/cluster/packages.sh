@@ -3,11 +3,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-sh deploy/cluster/install.sh npm
+sh deploy/cluster/install.sh npm node
 # find, since test's -nt is not in POSIX
 if [ -z "$(find node_modules/.package-lock.json -newer package-lock.json 2>/dev/null)" ]; then
   echo 'Installing the npm packages (npm ci)'
   npm ci --loglevel=error
   touch node_modules/.package-lock.json
 fi
-sh deploy/cluster/install.sh node
