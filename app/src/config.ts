@@ -150,8 +150,15 @@ const relations: readonly {
   {
     name: 'SHUTDOWN_DEADLINE',
     needs: ['DRAIN_WINDOW', 'DRAIN_GRACE', 'SHUTDOWN_DEADLINE'],
-    holds: (config) => config.DRAIN_WINDOW + config.DRAIN_GRACE < config.SHUTDOWN_DEADLINE,
-    message: 'must be longer than DRAIN_WINDOW + DRAIN_GRACE',
+    // shutdown.ts keeps the last 1.5 s for what is left after the drain.
+    holds: (config) => config.DRAIN_WINDOW + config.DRAIN_GRACE + 2000 <= config.SHUTDOWN_DEADLINE,
+    message: 'must be at least DRAIN_WINDOW + DRAIN_GRACE + 2s',
+  },
+  {
+    name: 'INTERNAL_PORT',
+    needs: ['PORT', 'INTERNAL_PORT'],
+    holds: (config) => config.PORT !== config.INTERNAL_PORT || config.PORT === 0,
+    message: 'must not be PORT: the public listener shows nothing internal',
   },
   {
     name: 'HEARTBEAT_TIMEOUT',

@@ -40,6 +40,8 @@ export interface Status {
   state: 'ready' | 'unavailable' | 'draining';
   uptimeSeconds: number;
   connections: number;
+  /** Those of them that were sent away and are still here. */
+  leaving: number;
   rooms: number;
   /** From clients, over the last ten seconds. */
   messagesPerSecond: number;
@@ -92,7 +94,7 @@ export interface Instance {
    * the last one has gone.
    */
   drain(): Promise<void>;
-  /** Sends `count` connections away, those that have been here longest first. @returns how many there were to send */
+  /** Sends `count` more connections away, those that have been here longest first. @returns how many there were to send */
   rebalance(count: number): number;
   status(): Status;
 }
@@ -115,8 +117,15 @@ export function createInstance(options: {
   greeting: Pick<ServerMessages['connected'], 'heartbeat' | 'limits'>;
 }): Instance {
   const { id, hub, broker, channels, roster, metrics, throughput, logger } = options;
+  const leaving = new Set<Connection>();
   let draining = false;
   let handleEmpty: (() => void) | undefined;
+
+  /** @returns the time over which they go, in ms */
+  function sendAway(connections: readonly Connection[]): number {
+    for (const connection of connections) leaving.add(connection);
+    return options.drain.sendAway(connections);
+  }
 
   /** A message but for its position. */
   const openMessage = (connection: Connection, room: string, content: string) =>
@@ -192,7 +201,7 @@ export function createInstance(options: {
       await Promise.race([Promise.allSettled(attached), delay(OPEN_DEADLINE_MS, undefined, { ref: false })]);
       connection.send('connected', { clientId: connection.id, instanceId: id, ...options.greeting });
       connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
-      if (draining) options.drain.sendAway([connection]);
+      if (draining) sendAway([connection]);
     },
 
     handleClosing(connection, goodbye) {
@@ -206,6 +215,7 @@ export function createInstance(options: {
 
     handleClosed(connection) {
       hub.remove(connection);
+      leaving.delete(connection);
       metrics.connections.set(hub.connections.size);
       if (hub.connections.size === 0) handleEmpty?.();
     },
@@ -275,9 +285,9 @@ export function createInstance(options: {
     async drain() {
       draining = true;
       metrics.draining.set(1);
-      const leaving = [...hub.connections.values()];
-      const windowMs = options.drain.sendAway(leaving);
-      logger.info({ event: 'draining', connections: leaving.length, windowMs }, 'sending connections away');
+      const all = [...hub.connections.values()];
+      const windowMs = sendAway(all);
+      logger.info({ event: 'draining', connections: all.length, windowMs }, 'sending connections away');
       if (hub.connections.size === 0) return;
       await new Promise<void>((resolve) => {
         handleEmpty = resolve;
@@ -285,10 +295,10 @@ export function createInstance(options: {
     },
 
     rebalance(count) {
-      const leaving = [...hub.connections.values()].slice(0, count);
-      const windowMs = options.drain.sendAway(leaving);
-      logger.info({ event: 'rebalancing', connections: leaving.length, windowMs }, 'sending some connections away');
-      return leaving.length;
+      const some = [...hub.connections.values()].filter((connection) => !leaving.has(connection)).slice(0, count);
+      const windowMs = sendAway(some);
+      logger.info({ event: 'rebalancing', connections: some.length, windowMs }, 'sending some connections away');
+      return some.length;
     },
 
     status: () => ({
@@ -296,6 +306,7 @@ export function createInstance(options: {
       state: draining ? 'draining' : broker.ready ? 'ready' : 'unavailable',
       uptimeSeconds: Math.round(process.uptime()),
       connections: hub.connections.size,
+      leaving: leaving.size,
       rooms: hub.roomCount,
       ...throughput.rates(),
       rssBytes: process.memoryUsage.rss(),

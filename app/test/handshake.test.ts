@@ -153,6 +153,14 @@ describe('a token that ends', () => {
     expect(await kept.request('ping')).toMatchObject({ type: 'pong' });
   });
 
+  test('leaves the rooms that a refreshed one does not allow', async () => {
+    await using client = await connect(app, { as: 'alice' });
+    for (const room of ['kept', 'lost']) await client.request('join_room', { room });
+    await client.request('refresh_token', { token: tokenFor('alice', { rooms: ['kept'] }) });
+    expect(await client.next('left_room')).toMatchObject({ payload: { room: 'lost' } });
+    expect(await client.request('list_rooms', {})).toMatchObject({ payload: { rooms: ['kept'] } });
+  });
+
   test('keeps its rooms when it is refreshed', async () => {
     await using client = await connect(app, { as: 'alice' });
     await client.request('join_room', { room: 'kept' });

@@ -94,6 +94,7 @@ describe('the internal listener', () => {
       state: 'ready',
       uptimeSeconds: expect.any(Number),
       connections: expect.any(Number),
+      leaving: 0,
       rooms: expect.any(Number),
       messagesPerSecond: expect.any(Number),
       deliveriesPerSecond: expect.any(Number),

@@ -156,7 +156,7 @@ test.for([1, 500])(
 
 test('a shutdown that misses its deadline ends with exit code 1', async () => {
   await using redis = await startRedis();
-  await using app = await startApp({ BROKER: 'redis', REDIS_URL: redis.url, SHUTDOWN_DEADLINE: '1s' });
+  await using app = await startApp({ BROKER: 'redis', REDIS_URL: redis.url, SHUTDOWN_DEADLINE: '2500ms' });
   redis.signal('SIGSTOP');
   app.signal('SIGTERM');
   expect(await app.exited).toMatchObject({ code: 1 });

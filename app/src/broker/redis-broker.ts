@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ClientClosedError, ClientOfflineError, ErrorReply, RESP_TYPES } from 'redis';
 import type { Position } from '../protocol.ts';
 import {
@@ -26,6 +27,7 @@ const NEWLINE = 0x0a;
 /** A message to itself each second; three missed mean that the subscriber's link is dead however open it looks. */
 const CANARY_INTERVAL_MS = 800;
 const CANARY_LATE_MS = 2000;
+const RETRY_MS = 250;
 
 const file = (name: string) => new URL(name, import.meta.url);
 const publishScript = loadScript(file('room.lua'), file('publish.lua'));
@@ -156,7 +158,9 @@ export function createRedisBroker(options: {
         try {
           return await link.subscriber.subscribe(CHANNEL_PREFIX + room, handleRaw, true);
         } catch {
-          if (!link.ready) await once(link.events, 'up', { signal: closed.signal }).catch(() => undefined);
+          // The link is down, or Redis itself refuses: neither is asked again at once.
+          if (link.ready) await delay(RETRY_MS * (0.5 + Math.random()), undefined, { ref: false });
+          else await once(link.events, 'up', { signal: closed.signal }).catch(() => undefined);
         }
       }
     },
