@@ -45,14 +45,16 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
     memory.writeOutbox(entries.map(({ id, type, payload }) => ({ id, type, payload })));
   }
 
-  /** @returns milliseconds until the same can be tried again, or undefined when it is settled */
-  async function deliver(entry: Entry, on: Connection): Promise<number | undefined> {
+  /** @returns milliseconds until the same can be tried again, `gone` on another connection only, or undefined when settled */
+  async function deliver(entry: Entry, on: Connection): Promise<number | 'gone' | undefined> {
     try {
       entry.resolve(await on.request(entry.type, entry.payload, entry.id));
       return undefined;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      if (error.code === 'NOT_CONNECTED' || error.uncertain) return error.retryAfter ?? 0;
+      // It may not have ended yet: the server has begun to close it.
+      if (error.code === 'NOT_CONNECTED') return 'gone';
+      if (error.uncertain) return error.retryAfter ?? 0;
       if (error.retryAfter !== undefined) return error.retryAfter;
       entry.reject(error);
       return undefined;
@@ -63,8 +65,11 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
     if (working) return;
     working = true;
     for (let entry = entries[0]; entry && connection && !connection.ended; entry = entries[0]) {
-      const wait = await deliver(entry, connection);
-      if (wait === undefined) {
+      const on = connection;
+      const wait = await deliver(entry, on);
+      if (wait === 'gone') {
+        if (connection === on) connection = undefined;
+      } else if (wait === undefined) {
         // The client may have been closed meanwhile, which leaves what is stored.
         if (entries[0] === entry) {
           entries.shift();
