@@ -7,9 +7,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
-import { createAuth } from '../src/auth.ts';
-import { loadConfig } from '../src/config.ts';
 import type { ServerMessage } from '../src/protocol.ts';
+import { createSigner } from './signer.ts';
 
 const DEADLINE_MS = 5000;
 const UNTIL_DEADLINE_MS = 20_000;
@@ -20,9 +19,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const url = positionals[0] ?? usage();
-const config = loadConfig(process.env);
-const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
-const token = auth.sign({ userId: 'wsfleet:handshake', username: 'handshake' }, 60_000);
+const token = createSigner().sign({ userId: 'wsfleet:handshake', username: 'handshake' }, 60_000);
 
 try {
   console.log(values.until === undefined ? await handshake() : await handshakeUntil(values.until));

@@ -4,13 +4,14 @@
  * number. Runs until its standard input ends, then prints one JSON line; exits 1 when anything that was acknowledged
  * was lost, doubled or disordered. Signs its own tokens with JWT_SECRET.
  */
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../client/src/index.ts';
-import { createAuth } from '../src/auth.ts';
-import { loadConfig } from '../src/config.ts';
+import { createSigner } from './signer.ts';
 
-/** How long the last messages may take to arrive after the end. */
+/** How long the last messages may take after the end: to be acknowledged, and then to arrive. */
 const SETTLE_DEADLINE_MS = 15_000;
 const TOKEN_TTL_MS = 60 * 60 * 1000;
 
@@ -29,8 +30,7 @@ if (!url || !(rooms >= 1) || !(clientsPerRoom >= 2)) {
   process.exit(64);
 }
 
-const config = loadConfig(process.env);
-const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
+const { config, sign } = createSigner();
 const run = Math.random().toString(36).slice(2, 8);
 
 let refused = 0;
@@ -67,7 +67,7 @@ function createProbe(room: string, index: number): Probe {
   const userId = `wsfleet:probe:${run}:${room}:${index}`;
   const client = createClient({
     url: url ?? '',
-    token: () => auth.sign({ userId, username: 'probe' }, TOKEN_TTL_MS),
+    token: () => sign({ userId, username: 'probe' }, TOKEN_TTL_MS),
     rooms: [room],
     backoff: { base: 200, cap: 2000 },
     WebSocket: ProbeSocket as never,
@@ -97,17 +97,9 @@ async function publish(probe: Probe, stopped: AbortSignal): Promise<void> {
   }
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
-    if (signal.aborted) end();
-  });
+/** Resolves after so long, or as soon as `signal` says so. */
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return delay(ms, undefined, signal && { signal }).catch(() => undefined);
 }
 
 function judge(probes: readonly Probe[]): { lost: number; doubled: number; disordered: number } {
@@ -141,10 +133,12 @@ const probes = Array.from({ length: rooms }, (_, room) =>
 ).flat();
 await Promise.all(probes.map(({ client, room }) => client.join(room)));
 console.error(`probing ${rooms} rooms with ${clientsPerRoom} clients each`);
-await Promise.all(probes.map((probe) => publish(probe, ended.signal)));
+const published = Promise.all(probes.map((probe) => publish(probe, ended.signal)));
+if (!ended.signal.aborted) await once(ended.signal, 'abort');
 
+await Promise.race([published, pause(SETTLE_DEADLINE_MS)]);
 const settled = performance.now() + SETTLE_DEADLINE_MS;
-while (judge(probes).lost > 0 && performance.now() < settled) await pause(50, new AbortController().signal);
+while (judge(probes).lost > 0 && performance.now() < settled) await pause(50);
 const outcome = judge(probes);
 delays.sort((a, b) => a - b);
 console.log(

@@ -1,8 +1,7 @@
 /** Prints a token: node app/tools/token.ts --name alice [--sub id] [--rooms a,b] [--ttl 1h]. Signs with JWT_SECRET. */
 import { parseArgs } from 'node:util';
 import ms from 'ms';
-import { createAuth } from '../src/auth.ts';
-import { ConfigError, loadConfig } from '../src/config.ts';
+import { createSigner } from './signer.ts';
 
 const { values } = parseArgs({
   options: {
@@ -17,13 +16,5 @@ if (!values.name || !(ttl > 0)) {
   console.error('usage: token.ts --name alice [--sub id] [--rooms a,b] [--ttl 30s|10m|1h|7d]');
   process.exit(64);
 }
-try {
-  const config = loadConfig(process.env);
-  const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
-  const rooms = values.rooms?.split(',').filter((room) => room !== '');
-  console.log(auth.sign({ userId: values.sub ?? values.name, username: values.name, rooms }, ttl));
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  console.error(error.message);
-  process.exit(78);
-}
+const rooms = values.rooms?.split(',').filter((room) => room !== '');
+console.log(createSigner().sign({ userId: values.sub ?? values.name, username: values.name, rooms }, ttl));
