@@ -39,6 +39,10 @@ demo:
 rolling-restart:
 	@$(CLUSTER)/roll.sh
 
+## rebalance: even out the connections over the instances, losing nothing
+rebalance:
+	@$(CLUSTER)/rebalance.sh
+
 ## scale: change the number of instances (N=5, 1 to 16)
 scale:
 	@$(CLUSTER)/scale.sh
@@ -53,6 +57,7 @@ dev: install
 
 ## test: lint, types, and all suites
 test: install
+	@sh deploy/cluster/install.sh nginx redis-server prometheus chromium
 	@npm test --silent
 
 ## lint: format, lint, dependency rules
@@ -70,4 +75,4 @@ clean:
 install:
 	@$(CLUSTER)/packages.sh
 
-.PHONY: help up down status ps logs token demo rolling-restart scale kill dev test lint format clean install
+.PHONY: help up down status ps logs token demo rolling-restart rebalance scale kill dev test lint format clean install
