@@ -15,10 +15,11 @@ driver() (
   "$verb" "$@"
 )
 
-compose() {
+compose() { compose_with_input "$@" </dev/null; }
+compose_with_input() {
   set -- --env-file "$ENV_FILE" "$@"
   if [ "$TLS" = true ]; then set -- -f deploy/nginx/tls/compose.yml "$@"; fi
-  docker compose -f docker-compose.yml "$@" </dev/null
+  docker compose -f docker-compose.yml "$@"
 }
 
 container() { printf '%s-%s-1' "$COMPOSE_PROJECT_NAME" "$1"; }
@@ -114,6 +115,12 @@ compose_start() {
 }
 
 up() {
+  fill_in
+  quietly compose up --detach --no-deps --no-build "$@"
+}
+
+# What docker-compose.yml is told about this machine and its files: a network or a part is made anew when it changes.
+fill_in() {
   find_subnet
   OPEN_FILES=$(awk -v most="$MOST_OPEN_FILES" '{ print $1 ~ /^[0-9]+$/ && $1 < most ? $1 : most }' \
     "$COMPOSE_STATE/open-files")
@@ -121,7 +128,6 @@ up() {
   CONFIG_REDIS=$(cksum <deploy/redis/redis.conf)
   CONFIG_PROMETHEUS=$(cksum <deploy/prometheus/prometheus.yml)
   export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS
-  quietly compose up --detach --no-deps --no-build "$@"
 }
 
 # The first three octets of the backend network: as it is, or before there is one, as the engine would choose.
@@ -195,7 +201,9 @@ compose_states() {
       }'
 }
 
-compose_fetch() { docker exec "$(container "$1")" node app/tools/get.ts "http://127.0.0.1:9100$2"; }
+compose_fetch() { # compose_fetch INSTANCE PATH [JSON]
+  docker exec "$(container "$1")" node app/tools/fetch.ts "http://127.0.0.1:9100$2" ${3:+"$3"}
+}
 
 # In an instance that runs, or else in a container that reaches nothing.
 compose_tool() {
@@ -207,6 +215,12 @@ compose_tool() {
   else
     docker run --rm --network none -e JWT_SECRET -e JWT_ISSUER -e JWT_AUDIENCE "$IMAGE" node "app/tools/$tool.ts" "$@"
   fi
+}
+
+# In a container of its own, which no instance takes along when it ends.
+compose_probe() {
+  fill_in
+  compose_with_input --progress quiet run --rm -T --no-deps probe
 }
 
 # Addresses, not names: NGINX can look names up again while it runs (`resolve`), but a request that is on its way

@@ -10,8 +10,10 @@
 #   signal PART SIGNAL   send a signal
 #   states               a line a known part, tab-separated: NAME STATE ID UPTIME_SECONDS URL
 #                        (STATE: running, unhealthy, exited:CODE or stopped; ID: pid or container)
-#   fetch INSTANCE PATH  GET from the instance's internal listener, the body on standard output
+#   fetch INSTANCE PATH [JSON]
+#                        GET from the instance's internal listener, or POST the JSON; the body on standard output
 #   tool NAME ARGS...    run app/tools/NAME.ts with the cluster's environment
+#   probe                run app/tools/probe.ts against NGINX, apart from the instances, until standard input ends
 #   configure N          point NGINX and Prometheus at app1..appN; NGINX reloads if that is a change
 #   logs [-f] [PART...]  what the parts wrote
 #   pretty               the app's JSON lines from standard input, for people
@@ -130,9 +132,10 @@ one_of DRIVER compose native
 export DRIVER
 
 # Commands that change the cluster do so one at a time. The lock is a link to the holder's pid; that of one that was
-# killed is not waited for.
+# killed is not waited for, and what the holder itself calls is not held up.
 LOCK=$CLUSTER_DIR/lock
 alone() {
+  [ "${LOCK_HELD:-}" != "$LOCK" ] || return 0
   told=
   until ln -s $$ "$LOCK" 2>/dev/null; do
     holder=$(readlink "$LOCK" || :)
@@ -144,6 +147,7 @@ alone() {
     fi
   done
   at_exit "rm -f '$LOCK'"
+  export LOCK_HELD="$LOCK"
 }
 
 # Adds to what is done when the command ends, however it ends.
@@ -171,6 +175,33 @@ running_instances() {
 field() { # field NAME JSON
   printf '%s\n' "$2" | sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'
 }
+
+connections_of() { field connections "$(driver fetch "$1" /status 2>/dev/null </dev/null || :)"; }
+
+# How many times its even share a part of a whole is, with two digits.
+ratio() { # ratio PART WHOLE SHARES
+  awk -v part="$1" -v whole="$2" -v shares="$3" 'BEGIN { printf "%.2f", (whole > 0 ? part * shares / whole : 1) }'
+}
+
+# Ends unless every part is as it should be.
+all_well() { # all_well WHAT-IS-NOT-DONE-OTHERWISE
+  wrong=$(JSON=1 sh deploy/cluster/status.sh | tr '{' '\n' |
+    sed -n 's/^"name":"\([^"]*\)","state":"\([^"]*\)".*/\1 is \2/p' | grep -vE ' is (ready|running)$' || :)
+  [ -z "$wrong" ] || fail "$1: $(printf '%s' "$wrong" | tr '\n' ',' | sed 's/,/, /g'). First: make up"
+}
+
+# Progress is one line, rewritten, on a terminal; elsewhere a line now and then.
+PROGRESS_EVERY=5 # seconds
+last_line=0
+progress() {
+  if [ -t 1 ]; then
+    printf '\r\033[K  %s' "$*"
+  elif [ $(($(date +%s) - last_line)) -ge "$PROGRESS_EVERY" ]; then
+    say "  $*"
+    last_line=$(date +%s)
+  fi
+}
+progress_end() { if [ -t 1 ]; then printf '\r\033[K'; fi; }
 
 # Where people find the parts.
 case $PUBLIC_BIND in 127.0.0.1 | 0.0.0.0) public_host=localhost ;; *) public_host=$PUBLIC_BIND ;; esac

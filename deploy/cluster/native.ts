@@ -28,6 +28,8 @@ function createVerbs(): Record<string, Verb> {
     if (status !== 0) process.exit(1);
   };
   const run = (program: string, args: readonly string[]) => ended(spawn(program, args, { stdio: 'inherit' }));
+  const tool = (name = '', ...args: string[]) => run(process.execPath, [join(root, `app/tools/${name}.ts`), ...args]);
+  const wsUrl = `ws://127.0.0.1:${settings.nginxInternalPort}/ws`;
   return {
     async prepare() {
       loadConfig(settings.appEnv); // before anything is stopped for it
@@ -58,14 +60,16 @@ function createVerbs(): Record<string, Verb> {
       }
       return 0;
     },
-    async fetch(name = '', path = '/') {
+    async fetch(name = '', path = '/', json?: string) {
       const response = await fetch(new URL(path, cluster.urlOf(name)), {
+        ...(json !== undefined && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: json }),
         signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
       });
       console.log((await response.text()).trimEnd());
       return response.ok ? 0 : 1;
     },
-    tool: (name = '', ...args) => run(process.execPath, [join(root, `app/tools/${name}.ts`), ...args]),
+    tool,
+    probe: () => tool('probe', wsUrl),
     async configure(instances) {
       await cluster.configure(Number(instances));
       return 0;
@@ -77,7 +81,7 @@ function createVerbs(): Record<string, Verb> {
       return run('tail', ['-q', '-n', String(LOG_LINES), ...(follow ? ['-F'] : []), ...files]);
     },
     'ws-url'() {
-      console.log(`ws://127.0.0.1:${settings.nginxInternalPort}/ws`);
+      console.log(wsUrl);
       return 0;
     },
     remove(data) {

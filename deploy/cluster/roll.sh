@@ -1,25 +1,17 @@
 #!/bin/sh
-# A deploy without a refused handshake: the instances are replaced one at a time. Each is told to drain, has to end
-# with code 0, is started anew, has to be ready, and has to answer a real WebSocket handshake through NGINX before
-# the next one's turn. NGINX is not reloaded meanwhile. A gate that fails stops the roll with exit code 1.
+# A deploy that nobody notices: the instances are replaced one at a time. Each is told to drain, has to end with
+# code 0, is started anew, has to be ready, and has to answer a real WebSocket handshake through NGINX before the next
+# one's turn. NGINX is not reloaded meanwhile. At the end the connections are spread evenly again.
+# A probe chats through NGINX all the while and checks every message. A gate that fails stops the roll with exit code
+# 1; so does, at the end, a message that was lost, doubled or out of order.
 . "$(dirname "$0")/env.sh"
+
+PROBE_DEADLINE=30 # seconds until the probe chats
 
 alone
 scratch=$(mktemp -d)
 at_exit "rm -rf '$scratch'"
 : >"$scratch/summary"
-
-# Progress is one line, rewritten, on a terminal; elsewhere a line now and then.
-PROGRESS_EVERY=5 # seconds
-progress() {
-  if [ -t 1 ]; then
-    printf '\r\033[K  %s' "$*"
-  elif [ $(($(date +%s) - last_line)) -ge "$PROGRESS_EVERY" ]; then
-    say "  $*"
-    last_line=$(date +%s)
-  fi
-}
-progress_end() { if [ -t 1 ]; then printf '\r\033[K'; fi; }
 
 gate() { # gate INSTANCE WHAT-HAPPENED WHAT-TO-DO
   progress_end
@@ -29,16 +21,23 @@ gate() { # gate INSTANCE WHAT-HAPPENED WHAT-TO-DO
   exit 1
 }
 
-connections_of() { field connections "$(driver fetch "$1" /status 2>/dev/null </dev/null || :)"; }
-
-wrong=$(JSON=1 sh deploy/cluster/status.sh | tr '{' '\n' |
-  sed -n 's/^"name":"\([^"]*\)","state":"\([^"]*\)".*/\1 is \2/p' | grep -vE ' is (ready|running)$' || :)
-[ -z "$wrong" ] || fail "Not rolling: $(printf '%s' "$wrong" | tr '\n' ',' | sed 's/,/, /g'). First: make up"
+all_well 'Not rolling'
 [ "$INSTANCES" -gt 1 ] || note 'One instance alone has nobody to take over: handshakes are refused while it restarts.'
-
 begin=$(date +%s)
 driver prepare deploy
 ws_url=$(driver ws-url)
+
+# It goes on for as long as the file is there, and so ends with this command however that ends.
+touch "$scratch/rolling"
+while [ -e "$scratch/rolling" ]; do sleep 0.2; done | driver probe >"$scratch/probe" 2>"$scratch/probe-log" &
+probe=$!
+until grep -q '^probing' "$scratch/probe-log"; do
+  { kill -0 "$probe" 2>/dev/null && [ "$(date +%s)" -lt $((begin + PROBE_DEADLINE)) ]; } ||
+    fail "Not rolling: the probe does not get through NGINX
+$(cat "$scratch/probe-log")"
+  sleep 0.1
+done
+
 number=0
 moved=0
 for name in $(instances "$INSTANCES"); do
@@ -77,6 +76,23 @@ $(cat "$scratch/start")" "The others serve on. When the reason is put right: mak
     "$name" "$((end - start))" "$((drained - start))" "$before" "$code" >>"$scratch/summary"
 done
 
+if [ "$INSTANCES" -gt 1 ]; then
+  sh deploy/cluster/rebalance.sh >"$scratch/rebalance" 2>&1 || note "$(cat "$scratch/rebalance")"
+fi
+
+rm "$scratch/rolling"
+if wait "$probe"; then sound=yes; else sound=; fi
+report=$(cat "$scratch/probe")
+seen() { field "$1" "$report"; }
+
 say
-say "${GREEN}Rolled $INSTANCES instances in $(($(date +%s) - begin)) s; $moved connections moved${RESET}"
+if [ -n "$sound" ]; then colour=$GREEN; else colour=$RED; fi
+say "${colour}Rolled $INSTANCES instances in $(($(date +%s) - begin)) s; $moved connections moved${RESET}"
 cat "$scratch/summary"
+[ ! -s "$scratch/rebalance" ] || sed 's/^/  /' "$scratch/rebalance"
+[ -n "$report" ] || fail "${RED}The probe ended without a report:${RESET}
+$(cat "$scratch/probe-log")"
+say "  The probe: $(seen published) messages, $(seen delivered) deliveries;" \
+  "lost $(seen lost), doubled $(seen doubled), out of order $(seen disordered); refused handshakes $(seen refused)"
+say "  Delivery gap: p50 $(seen gapP50Ms) ms, p99 $(seen gapP99Ms) ms, longest $(seen gapMaxMs) ms"
+[ -n "$sound" ] || fail "${RED}Something that was acknowledged did not arrive once and in order${RESET}"

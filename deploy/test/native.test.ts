@@ -250,7 +250,59 @@ describe('the native driver', () => {
     expect(clients.flatMap((client) => client.moves).every(({ reason }) => reason === 'slot')).toBe(true);
     const after = await cluster.status();
     for (const { name } of after.instances) expect(pids(after)[name]).not.toBe(pids(before)[name]);
+
+    expect(roll.stdout).toMatch(
+      /The probe: \d+ messages, \d{3,} deliveries; lost 0, doubled 0, out of order 0; refused handshakes 0$/m,
+    );
+    expect(roll.stdout).toMatch(/Delivery gap: p50 [\d.]+ ms, p99 [\d.]+ ms/);
+    // The probe has left; 1.5 times the average is what a roll may leave behind.
+    expect(fullness(after)).toBeLessThanOrEqual(1.5);
     leave();
+  });
+
+  /** How many times the average the fullest instance holds. */
+  function fullness({ instances }: Status): number {
+    const counts = instances.map(({ connections }) => connections ?? 0);
+    return (Math.max(...counts) * counts.length) / counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  test('rebalances what a repaired instance lacks, and drops nobody', async () => {
+    await connect(90);
+    await succeed('kill', { INSTANCE: 'app1' });
+    await until('the clients of app1 are back', BACK_MS, () =>
+      clients.every(({ instanceId }) => instanceId !== undefined),
+    );
+    await succeed('up');
+    for (const client of clients) client.moves.length = 0;
+    expect(on('app1')).toEqual([]);
+
+    const { stdout } = await succeed('rebalance');
+    expect(stdout).toMatch(
+      /^Balance: app1=\d+ app2=\d+ app3=\d+ connections; the fullest holds [\d.]+ times the average/m,
+    );
+    expect(fullness(await cluster.status())).toBeLessThanOrEqual(1.5);
+    expect(clients.flatMap(({ moves }) => moves).every(({ reason }) => reason === 'slot')).toBe(true);
+    leave();
+  });
+
+  test('ends a roll that lost a message with exit code 1', async () => {
+    // The probe, and nothing else, overhears one message.
+    const deaf = `
+      if (process.argv[1].endsWith('probe.ts')) {
+        const { parse } = JSON;
+        let messages = 0;
+        JSON.parse = (text) => {
+          const value = parse(text);
+          return value?.type === 'message' && ++messages === 100 ? { ...value, type: 'pong' } : value;
+        };
+      }`;
+    const { code, stdout, stderr } = await cluster.make('rolling-restart', {
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(deaf)}`,
+    });
+    expect(code).not.toBe(0);
+    expect(stdout).toContain('lost 1, doubled 0, out of order 0');
+    expect(stderr).toContain('did not arrive once and in order');
+    expect((await cluster.status()).ok).toBe(true);
   });
 
   test('stops a roll at an instance that does not come back, with exit code 1; make up repairs that', async () => {
