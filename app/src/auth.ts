@@ -21,7 +21,8 @@ export interface Identity {
   expiresAt: number;
 }
 
-export type TokenProblem = 'TOKEN_MISSING' | 'TOKEN_MALFORMED' | 'TOKEN_INVALID' | 'TOKEN_EXPIRED';
+export const tokenProblems = ['TOKEN_MISSING', 'TOKEN_MALFORMED', 'TOKEN_INVALID', 'TOKEN_EXPIRED'] as const;
+export type TokenProblem = (typeof tokenProblems)[number];
 
 export type Verdict = { identity: Identity } | { problem: TokenProblem; message: string };
 
@@ -31,36 +32,47 @@ export interface Auth {
   sign(user: { userId: string; username: string; rooms?: readonly string[] | undefined }, ttl: number): string;
 }
 
-export function createAuth(options: { secret: string; issuer: string; audience: string }): Auth {
+export function createAuth(options: {
+  secret: string;
+  issuer: string;
+  audience: string;
+  /** A token was refused. */
+  handleProblem?(problem: TokenProblem): void;
+}): Auth {
   const issuer = options.issuer || undefined;
   const audience = options.audience || undefined;
 
+  function verify(token: string | undefined): Verdict {
+    if (!token) return { problem: 'TOKEN_MISSING', message: 'a token is needed' };
+    let decoded: unknown;
+    try {
+      decoded = jwt.verify(token, options.secret, {
+        algorithms: [ALGORITHM],
+        ...(issuer && { issuer }),
+        ...(audience && { audience }),
+      });
+    } catch (error) {
+      if (error instanceof jwt.TokenExpiredError) return { problem: 'TOKEN_EXPIRED', message: 'the token has expired' };
+      const text = error instanceof Error ? error.message : '';
+      if (text === 'jwt malformed' || text === 'invalid token' || error instanceof SyntaxError) {
+        return { problem: 'TOKEN_MALFORMED', message: 'the token is not a JSON Web Token' };
+      }
+      return { problem: 'TOKEN_INVALID', message: 'the token’s signature or claims are not accepted' };
+    }
+    const parsed = claims.safeParse(decoded);
+    if (!parsed.success) {
+      const names = [...new Set(parsed.error.issues.map((issue) => issue.path.join('.') || 'claims'))].join(', ');
+      return { problem: 'TOKEN_MALFORMED', message: `the token lacks or misstates: ${names}` };
+    }
+    const { sub, name, rooms, exp } = parsed.data;
+    return { identity: { userId: sub, username: name ?? sub, rooms, expiresAt: exp * 1000 } };
+  }
+
   return {
     verify(token) {
-      if (!token) return { problem: 'TOKEN_MISSING', message: 'a token is needed' };
-      let decoded: unknown;
-      try {
-        decoded = jwt.verify(token, options.secret, {
-          algorithms: [ALGORITHM],
-          ...(issuer && { issuer }),
-          ...(audience && { audience }),
-        });
-      } catch (error) {
-        if (error instanceof jwt.TokenExpiredError)
-          return { problem: 'TOKEN_EXPIRED', message: 'the token has expired' };
-        const text = error instanceof Error ? error.message : '';
-        if (text === 'jwt malformed' || text === 'invalid token' || error instanceof SyntaxError) {
-          return { problem: 'TOKEN_MALFORMED', message: 'the token is not a JSON Web Token' };
-        }
-        return { problem: 'TOKEN_INVALID', message: 'the token’s signature or claims are not accepted' };
-      }
-      const parsed = claims.safeParse(decoded);
-      if (!parsed.success) {
-        const names = [...new Set(parsed.error.issues.map((issue) => issue.path.join('.') || 'claims'))].join(', ');
-        return { problem: 'TOKEN_MALFORMED', message: `the token lacks or misstates: ${names}` };
-      }
-      const { sub, name, rooms, exp } = parsed.data;
-      return { identity: { userId: sub, username: name ?? sub, rooms, expiresAt: exp * 1000 } };
+      const verdict = verify(token);
+      if ('problem' in verdict) options.handleProblem?.(verdict.problem);
+      return verdict;
     },
     sign: ({ userId, username, rooms }, ttl) =>
       jwt.sign({ name: username, ...(rooms && { rooms }) }, options.secret, {

@@ -9,7 +9,7 @@ import { encodeTextFrame } from './frame.ts';
 import type { Hub } from './hub.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
-import { encode, ROOM_ALL, ROOM_ME } from './protocol.ts';
+import { encode, ROOM_ALL, ROOM_ME, readTimestamp } from './protocol.ts';
 import type { RecentFrames } from './recent-frames.ts';
 import { createRoomFeed, type RoomFeed } from './room-feed.ts';
 import type { Throughput } from './throughput.ts';
@@ -21,6 +21,7 @@ const AUDIT_PARTS = 10;
 
 const USER_PREFIX = '@user:';
 const CLIENT_PREFIX = '@client:';
+const isRoom = (name: string) => !name.startsWith(USER_PREFIX) && !name.startsWith(CLIENT_PREFIX);
 export const channelOfUser = (userId: string): string => USER_PREFIX + userId;
 export const channelOfClient = (clientId: string): string => CLIENT_PREFIX + clientId;
 
@@ -45,6 +46,8 @@ interface Channel {
 }
 
 export interface Channels {
+  /** Rooms among the channels: all but those of a single user or connection. */
+  readonly roomCount: number;
   /** Opens the channel for one more connection, which gets nothing before it is in the hub's room. */
   attach(name: string): void;
   /** Takes one connection off the channel, and closes it after the last. */
@@ -69,10 +72,19 @@ export function createChannels(options: {
   const { hub, broker, metrics, throughput, logger } = options;
   const channels = new Map<string, Channel>();
 
-  function deliver(name: string, frame: Buffer, except?: string): void {
+  function deliver(name: string, frame: Buffer, except?: string): number {
     const receivers = hub.deliver(name, frame, except);
     metrics.messagesDelivered.inc(receivers);
+    metrics.deliveredBytes.inc(receivers * frame.length);
     throughput.delivered(receivers);
+    return receivers;
+  }
+
+  /** The instances' clocks are taken to be one: a machine's, or kept together by NTP. */
+  function deliverMessage(name: string, frame: Buffer, body: Buffer | undefined): void {
+    const receivers = deliver(name, frame);
+    const takenAt = body && receivers > 0 ? readTimestamp(body) : undefined;
+    if (takenAt !== undefined) metrics.deliveryLatency.observe(Math.max(0, Date.now() - takenAt) / 1000);
   }
 
   function open(name: string): Omit<Channel, 'users' | 'auditPart'> {
@@ -81,9 +93,14 @@ export function createChannels(options: {
       room: name,
       broker,
       recent: options.recent,
-      deliver: (frame) => deliver(name, frame),
+      deliver: (frame, body) => deliverMessage(name, frame, body),
+      handleHoles(messages, found) {
+        metrics.holesFilled.inc(messages);
+        metrics.auditFindings.inc(found);
+      },
+      handleEpoch: () => metrics.epochsSeen.inc(),
       handleGap(reason, position) {
-        metrics.gapsTold.inc({ reason });
+        metrics.gapsTold.inc(reason);
         logger.warn({ event: 'gap', reason, position }, 'a history could not be continued; its members are told');
         const room = name.startsWith(USER_PREFIX) ? ROOM_ME : name;
         deliver(name, encodeTextFrame(Buffer.from(encode('gap', { room, reason, position }))));
@@ -92,9 +109,11 @@ export function createChannels(options: {
     return { feed, opened: feed.opened };
   }
 
+  /** @param part of the audit; without one, all that the link may have missed */
   function syncAll(part?: number): void {
+    const audit = part !== undefined;
     for (const { feed, auditPart } of channels.values()) {
-      if (feed?.head && (part === undefined || part === auditPart)) feed.sync().catch(() => undefined);
+      if (feed?.head && (!audit || part === auditPart)) feed.sync(audit).catch(() => undefined);
     }
   }
 
@@ -105,11 +124,16 @@ export function createChannels(options: {
   }, options.auditInterval / AUDIT_PARTS).unref();
 
   let count = 0;
+  let roomCount = 0;
   const opened = (name: string) => channels.get(name)?.opened ?? Promise.resolve();
 
   return {
+    get roomCount() {
+      return roomCount;
+    },
     attach(name) {
       const channel = channels.get(name) ?? { ...open(name), users: 0, auditPart: count++ % AUDIT_PARTS };
+      if (channel.users === 0 && isRoom(name)) roomCount += 1;
       channels.set(name, channel);
       channel.opened.catch(() => undefined);
       channel.users += 1;
@@ -122,6 +146,7 @@ export function createChannels(options: {
       if (channel.users > 0) return;
       // Instances that keep listening to rooms without members take CPU from everyone.
       channels.delete(name);
+      if (isRoom(name)) roomCount -= 1;
       if (channel.feed) channel.feed.close();
       else broker.unsubscribe(name);
     },

@@ -34,6 +34,8 @@ export interface ConnectionOptions {
   /** Refused messages in a row that close the connection. */
   abuseLimit: number;
   maxBufferedBytes: number;
+  /** Called for every message, before anything else. */
+  handleReceived(bytes: number): void;
   /** Handles one text frame; resolves when its answer has been sent. Must not reject. */
   handleText(connection: Connection, text: string): Promise<void>;
   handleRefused(connection: Connection, code: ErrorCode): void;
@@ -71,7 +73,7 @@ export class Connection {
   #handling = true;
   #closeWhenIdle: CloseName | undefined;
   /** Why the server closed it, if it did: our own reasons, */
-  #closedAs: CloseName | undefined;
+  closedAs: CloseName | undefined;
   /** and those of `ws`. */
   #brokenWith: { code: number; reason: string } | undefined;
 
@@ -132,6 +134,11 @@ export class Connection {
     });
   }
 
+  /** Written and not yet taken by the kernel. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   ping(): void {
     if (this.state === 'open') this.#ws.ping();
   }
@@ -139,7 +146,7 @@ export class Connection {
   /** Closes with a code. An other side that does not answer within `ws`'s `closeTimeout` is cut. */
   close(name: CloseName): void {
     if (this.state !== 'open') return;
-    this.#closedAs = name;
+    this.closedAs = name;
     this.#leave(false);
     this.#ws.close(closeCodes[name].code, closeCodes[name].reason);
   }
@@ -170,6 +177,7 @@ export class Connection {
 
   handleMessage(data: Buffer, isBinary: boolean): void {
     if (this.state !== 'open' || this.#closeWhenIdle) return;
+    this.#options.handleReceived(data.length);
     const wait = this.#limiter.take();
     if (wait > 0) {
       this.#refusedInARow += 1;
@@ -224,7 +232,7 @@ export class Connection {
     if (this.state === 'open') this.#leave(code === closeCodes.DONE.code);
     this.state = 'closed';
     this.#waiting = [];
-    const ours = this.#closedAs ? closeCodes[this.#closedAs] : this.#brokenWith;
+    const ours = this.closedAs ? closeCodes[this.closedAs] : this.#brokenWith;
     this.#options.handleClosed(this, ours?.code ?? code, ours?.reason ?? reason.toString());
   }
 }

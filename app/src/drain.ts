@@ -10,17 +10,32 @@ import type { TimerWheel } from './timer-wheel.ts';
 const RATE_PER_SECOND = 40;
 
 export interface Drain {
+  /** One that may have been sent away is leaving. */
+  handleLeaving(connection: Connection): void;
   /** Spreads the connections evenly over the window, or over less where they are few. @returns its length in ms */
   sendAway(connections: readonly Connection[]): number;
 }
 
-export function createDrain(options: { wheel: TimerWheel; window: number; grace: number }): Drain {
+export function createDrain(options: {
+  wheel: TimerWheel;
+  window: number;
+  grace: number;
+  /** Of a connection that was sent away: seconds from its slot until it left, 0 when it left earlier. */
+  handleLateness(seconds: number): void;
+}): Drain {
+  const slots = new WeakMap<Connection, number>();
+
   return {
+    handleLeaving(connection) {
+      const slot = slots.get(connection);
+      if (slot !== undefined) options.handleLateness(Math.max(0, performance.now() - slot) / 1000);
+    },
     sendAway(connections) {
       const window = Math.round(Math.min(options.window, (connections.length / RATE_PER_SECOND) * 1000));
       connections.forEach((connection, index) => {
         const slot = Math.round((index / connections.length) * window);
         connection.send('server_shutdown', { reconnectInMs: slot });
+        slots.set(connection, performance.now() + slot);
         options.wheel.schedule(slot + options.grace, (late) => late.closeWhenIdle('DRAIN'), connection);
       });
       return window;

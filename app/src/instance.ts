@@ -42,6 +42,7 @@ export interface Status {
   connections: number;
   /** Those of them that were sent away and are still here. */
   leaving: number;
+  /** That connections of this instance are in. */
   rooms: number;
   /** From clients, over the last ten seconds. */
   messagesPerSecond: number;
@@ -134,7 +135,9 @@ export function createInstance(options: {
   async function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
     // A kit's client makes ids that never repeat, and sends again on another connection; a plain one may just count.
     const publisher = connection.explicit ? connection.user.userId : connection.id;
+    const begin = performance.now();
     const receipt = await broker.publish(channel, body, publisher, messageId);
+    metrics.publishDuration.observe((performance.now() - begin) / 1000);
     metrics.messagesPublished.inc();
     return receipt;
   }
@@ -152,7 +155,7 @@ export function createInstance(options: {
       begin(recovery) {
         // Joined again: from here on it catches up, and enters anew.
         hub.leave(channel, connection);
-        metrics.resumes.inc({ recovery: recovery.recovery });
+        metrics.resumes.inc(recovery.recovery);
         metrics.messagesReplayed.inc(recovery.replayed);
         begin(recovery);
       },
@@ -192,7 +195,6 @@ export function createInstance(options: {
     async open(connection) {
       hub.add(connection);
       metrics.connectionsOpened.inc();
-      metrics.connections.set(hub.connections.size);
       const attached = ownChannels(connection).map(async (name) => {
         channels.attach(name);
         await channels.opened(name);
@@ -205,6 +207,7 @@ export function createInstance(options: {
     },
 
     handleClosing(connection, goodbye) {
+      options.drain.handleLeaving(connection);
       for (const channel of ownChannels(connection)) channels.detach(connection, channel);
       for (const room of connection.rooms) {
         channels.detach(connection, channelOf(connection, room));
@@ -216,7 +219,6 @@ export function createInstance(options: {
     handleClosed(connection) {
       hub.remove(connection);
       leaving.delete(connection);
-      metrics.connections.set(hub.connections.size);
       if (hub.connections.size === 0) handleEmpty?.();
     },
 
@@ -284,7 +286,6 @@ export function createInstance(options: {
 
     async drain() {
       draining = true;
-      metrics.draining.set(1);
       const all = [...hub.connections.values()];
       const windowMs = sendAway(all);
       logger.info({ event: 'draining', connections: all.length, windowMs }, 'sending connections away');
@@ -307,7 +308,7 @@ export function createInstance(options: {
       uptimeSeconds: Math.round(process.uptime()),
       connections: hub.connections.size,
       leaving: leaving.size,
-      rooms: hub.roomCount,
+      rooms: channels.roomCount,
       ...throughput.rates(),
       rssBytes: process.memoryUsage.rss(),
       pid: process.pid,

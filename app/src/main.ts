@@ -9,7 +9,6 @@ import { createMemoryBroker } from './broker/memory-broker.ts';
 import { createRedisBroker } from './broker/redis-broker.ts';
 import { createRedisLink } from './broker/redis-link.ts';
 import { type Channels, createChannels } from './channels.ts';
-import { closeCodes } from './close-codes.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import type { Connection, ConnectionOptions } from './connection.ts';
 import { createDrain } from './drain.ts';
@@ -20,6 +19,7 @@ import { createInternalApp } from './http/internal-app.ts';
 import { createPublicApp } from './http/public-app.ts';
 import { createHub } from './hub.ts';
 import { createInstance } from './instance.ts';
+import { labelValues } from './label-values.ts';
 import { createLogger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
 import { createMemoryPresence } from './presence/memory-presence.ts';
@@ -48,11 +48,16 @@ function readConfig(): Config {
 
 const config = readConfig();
 const logger = createLogger({ instanceId: config.INSTANCE_ID, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
-const metrics = createMetrics(Object.values(closeCodes).map(({ code }) => code));
+const metrics = createMetrics(labelValues);
 const throughput = createThroughput();
 const wheel = createTimerWheel();
 const hub = createHub<Connection>();
-const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
+const auth = createAuth({
+  secret: config.JWT_SECRET,
+  issuer: config.JWT_ISSUER,
+  audience: config.JWT_AUDIENCE,
+  handleProblem: (problem) => metrics.authFailures.inc(problem),
+});
 
 const brokerHandlers: BrokerHandlers = {
   handleMessage: (...message) => channels.brokerHandlers.handleMessage(...message),
@@ -76,6 +81,7 @@ function createShared(): { broker: Broker; presence: Presence; connect(): Promis
     password: config.REDIS_PASSWORD,
     instanceId: config.INSTANCE_ID,
     logger,
+    handleReconnect: (name) => metrics.redisReconnects.inc(name),
   });
   return {
     broker: createRedisBroker({ link, handlers: brokerHandlers, retention }),
@@ -84,10 +90,11 @@ function createShared(): { broker: Broker; presence: Presence; connect(): Promis
   };
 }
 
+const recent = createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE });
 const channels: Channels = createChannels({
   hub,
   broker,
-  recent: createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE }),
+  recent,
   metrics,
   throughput,
   logger,
@@ -102,7 +109,12 @@ const instance = createInstance({
   broker,
   channels,
   roster,
-  drain: createDrain({ wheel, window: config.DRAIN_WINDOW, grace: config.DRAIN_GRACE }),
+  drain: createDrain({
+    wheel,
+    window: config.DRAIN_WINDOW,
+    grace: config.DRAIN_GRACE,
+    handleLateness: (seconds) => metrics.drainSlotLateness.observe(seconds),
+  }),
   metrics,
   throughput,
   logger,
@@ -119,6 +131,31 @@ const instance = createInstance({
   },
 });
 
+metrics.watch(() => {
+  const { state, connections, leaving, rooms } = instance.status();
+  let [members, sendBuffer, sendBufferMax] = [0, 0, 0];
+  for (const connection of hub.connections.values()) {
+    members += connection.rooms.size;
+    sendBuffer += connection.bufferedBytes;
+    sendBufferMax = Math.max(sendBufferMax, connection.bufferedBytes);
+  }
+  return {
+    connections,
+    connectionsLimit: config.MAX_CONNECTIONS,
+    rooms,
+    members,
+    sendBuffer,
+    sendBufferMax,
+    canaryAge: broker.canaryAge / 1000,
+    ready: Number(state === 'ready'),
+    draining: Number(instance.draining),
+    drainRemaining: leaving,
+    brokerUp: Number(broker.ready),
+    redisLinkUp: { commands: Number(broker.links.commands), subscriber: Number(broker.links.subscriber) },
+    recentFrames: recent.bytes,
+  };
+});
+
 const heartbeat = createHeartbeat({ wheel, interval: config.HEARTBEAT_INTERVAL, timeout: config.HEARTBEAT_TIMEOUT });
 const tokenExpiry = createTokenExpiry({ wheel, warning: config.TOKEN_EXPIRY_WARNING });
 const dispatch = createDispatch({
@@ -133,17 +170,22 @@ const connectionOptions: ConnectionOptions = {
   rateLimit: { perMinute: config.RATE_LIMIT_PER_MINUTE, burst: config.RATE_LIMIT_BURST },
   abuseLimit: config.RATE_LIMIT_ABUSE,
   maxBufferedBytes: config.MAX_BUFFERED_BYTES,
+  handleReceived: (bytes) => metrics.receivedBytes.inc(bytes),
   handleText: dispatch,
-  handleRefused: (_connection, code) => metrics.messagesRefused.inc({ code }),
+  handleRefused(_connection, code) {
+    metrics.messagesRefused.inc(code);
+    if (code === 'RATE_LIMITED') metrics.rateLimited.inc();
+  },
   handlePong: (connection) => heartbeat.handlePong(connection),
   handleClosing(connection, goodbye) {
     heartbeat.stop(connection);
     tokenExpiry.stop(connection);
+    if (connection.closedAs === 'SLOW_CONSUMER') metrics.slowConsumers.inc();
     instance.handleClosing(connection, goodbye);
   },
   handleClosed(connection, code, reason) {
     instance.handleClosed(connection);
-    metrics.handleClosed(code);
+    metrics.connectionsClosed.inc(String(code));
     logger.info({ event: 'disconnected', clientId: connection.id, code, reason }, 'disconnected');
   },
 };

@@ -1,45 +1,108 @@
-/** The Prometheus metrics of one instance. Labels are bounded by the code: never a room, a user or a client's own word. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+/**
+ * The Prometheus metrics of one instance, made from metric-table.ts. Every series is there from the start, and their
+ * number stays: a label's value that the code does not know counts as `other`.
+ *
+ * To count is to add to a number. prom-client reads the numbers when it is asked for its text.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type LabelValues, type MetricRow, metricTable } from './metric-table.ts';
 
-/** Close codes that the protocol itself makes. */
-const PROTOCOL_CODES = [1002, 1003, 1005, 1006, 1007];
+/** In seconds: from a message's way through one machine to the longest that someone waits. */
+export const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-export type Metrics = ReturnType<typeof createMetrics>;
+const GC_KINDS = ['major', 'minor', 'incremental', 'weakcb'];
+/** Of prom-client's defaults, those with a series for each kind of thing that happens to be open. */
+const UNBOUNDED = ['nodejs_active_handles', 'nodejs_active_requests', 'nodejs_active_resources'];
 
-/** @param closeCodes the codes of our own that become a label */
-export function createMetrics(closeCodes: Iterable<number>) {
-  const knownCodes = new Set([...PROTOCOL_CODES, ...closeCodes]);
+type Table = typeof metricTable;
+type Keys<T extends MetricRow['type']> = { [K in keyof Table]: Table[K]['type'] extends T ? K : never }[keyof Table];
+
+type CounterOf<R> = R extends { label: object }
+  ? { inc(value: string, count?: number): void }
+  : { inc(count?: number): void };
+type ReadingOf<R> = R extends { label: object } ? Readonly<Record<string, number>> : number;
+
+/** What all gauges stand at. */
+export type Readings = { readonly [K in Keys<'gauge'>]: ReadingOf<Table[K]> };
+
+export type Metrics = { readonly [K in Keys<'counter'>]: CounterOf<Table[K]> } & {
+  readonly [K in Keys<'histogram'>]: { observe(seconds: number): void };
+} & {
+  readonly contentType: string;
+  /** Says how the gauges are read; it is called once for each `text`. */
+  watch(read: () => Readings): void;
+  /** The text exposition of everything. */
+  text(): Promise<string>;
+};
+
+/** A number that only grows. */
+class Total {
+  value = 0;
+
+  inc(count = 1): void {
+    this.value += count;
+  }
+}
+
+/** One for each value of a label, and one for all that is none of them. */
+class Totals {
+  readonly byValue: ReadonlyMap<string, Total>;
+  readonly #other = new Total();
+
+  constructor(values: readonly string[]) {
+    this.byValue = new Map([...values.map((value) => [value, new Total()] as const), ['other', this.#other]]);
+  }
+
+  inc(value: string, count = 1): void {
+    (this.byValue.get(value) ?? this.#other).value += count;
+  }
+}
+
+export function createMetrics(labelValues: LabelValues): Metrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  for (const name of UNBOUNDED) registry.removeSingleMetric(name);
+  const collections = registry.getSingleMetric('nodejs_gc_duration_seconds') as Histogram<'kind'>;
+  for (const kind of GC_KINDS) collections.zero({ kind });
 
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter<L>({ name, help, labelNames, registers });
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
+  const instruments: Record<string, Total | Totals | Histogram> = {};
+  /** What brings prom-client's numbers up to date. */
+  const updates: ((readings: Readings | undefined) => void)[] = [];
 
-  const connectionsClosed = counter('ws_connections_closed_total', 'Connections ended, by close code', ['code']);
+  for (const [key, row] of Object.entries(metricTable) as [string, MetricRow][]) {
+    const label = row.label?.name ?? '';
+    const definition = { name: row.name, help: row.help, labelNames: label ? [label] : [], registers: [registry] };
+    if (row.type === 'histogram') {
+      instruments[key] = new Histogram({ ...definition, buckets: BUCKETS });
+    } else if (row.type === 'gauge') {
+      const gauge = new Gauge(definition);
+      updates.push((readings) => {
+        const reading = readings?.[key as keyof Readings] ?? {};
+        if (typeof reading === 'number') gauge.set(reading);
+        else for (const [value, each] of Object.entries(reading)) gauge.set({ [label]: value }, each);
+      });
+    } else {
+      const counter = new Counter(definition);
+      const counts = row.label ? new Totals(labelValues[row.label.values]) : new Total();
+      instruments[key] = counts;
+      updates.push(() => {
+        counter.reset();
+        if (counts instanceof Total) counter.inc(counts.value);
+        else for (const [value, total] of counts.byValue) counter.inc({ [label]: value }, total.value);
+      });
+    }
+  }
 
-  return {
+  let readGauges: (() => Readings) | undefined;
+  return Object.assign(instruments as unknown as Metrics, {
     contentType: registry.contentType,
-    /** The text exposition of everything. */
-    text: () => registry.metrics(),
-
-    connections: gauge('ws_connections', 'Open connections'),
-    connectionsOpened: counter('ws_connections_opened_total', 'Connections accepted'),
-    /** Counts by the code, where it is one of ours or of the protocol's; a client may have made up any other. */
-    handleClosed: (code: number) => connectionsClosed.inc({ code: knownCodes.has(code) ? String(code) : 'other' }),
-    handshakesRefused: counter('ws_handshakes_refused_total', 'Handshakes answered other than 101, by reason', [
-      'reason',
-    ]),
-    messagesReceived: counter('ws_messages_received_total', 'Messages from clients, by type', ['type']),
-    messagesRefused: counter('ws_messages_refused_total', 'Messages answered with an error, by code', ['code']),
-    messagesPublished: counter('ws_messages_published_total', 'Messages handed to the broker and taken by it'),
-    messagesDelivered: counter('ws_messages_delivered_total', 'Frames queued for members, one for each member'),
-    resumes: counter('ws_resumes_total', 'Joins, by how the history went on', ['recovery']),
-    messagesReplayed: counter('ws_messages_replayed_total', 'Messages sent again to members that came back'),
-    gapsTold: counter('ws_gaps_told_total', 'Histories that could not be continued, by reason', ['reason']),
-    rooms: gauge('ws_rooms', 'Rooms with members on this instance'),
-    brokerUp: gauge('ws_broker_up', '1 while both links to the broker are up'),
-    draining: gauge('ws_draining', '1 from SIGTERM on'),
-  };
+    watch(read: () => Readings) {
+      readGauges = read;
+    },
+    async text() {
+      const readings = readGauges?.();
+      for (const update of updates) update(readings);
+      return await registry.metrics();
+    },
+  });
 }

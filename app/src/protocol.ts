@@ -43,7 +43,11 @@ export interface Member {
  * Why a room's history could not be continued. `rewound`: Redis lost messages that were seen, some may come again;
  * `trimmed`: older than what is kept; `unknown_epoch`: Redis does not know that history; `invalid`: never was.
  */
-export type GapReason = 'rewound' | 'trimmed' | 'unknown_epoch' | 'invalid';
+export const gapReasons = ['rewound', 'trimmed', 'unknown_epoch', 'invalid'] as const;
+export type GapReason = (typeof gapReasons)[number];
+
+/** How a room's history goes on for a member that joins. */
+export const recoveries = ['none', 'recovered', 'rewound', 'gap'] as const;
 
 export const errorCodes = [
   'INVALID_JSON',
@@ -88,7 +92,7 @@ export interface ServerMessages {
     room: string;
     memberCount: number;
     position: Position;
-    recovery: 'none' | 'recovered' | 'rewound' | 'gap';
+    recovery: (typeof recoveries)[number];
     reason?: Exclude<GapReason, 'rewound'>;
     replayed: number;
   };
@@ -128,6 +132,20 @@ export function encode<T extends ServerMessageType>(type: T, payload: ServerMess
 export function encodeOpenMessage(payload: Omit<ServerMessages['message'], 'position'>): string {
   const { room, from, content } = payload;
   return JSON.stringify({ type: 'message', timestamp: Date.now(), payload: { room, from, content } }).slice(0, -2);
+}
+
+const TIMESTAMP_AT = '{"type":"message","timestamp":'.length;
+const TIMESTAMP_END = TIMESTAMP_AT + String(Date.now()).length;
+
+/** When the publisher's instance took an open message, by its clock; undefined for another shape. Parses no JSON. */
+export function readTimestamp(body: Uint8Array): number | undefined {
+  let timestamp = 0;
+  for (let at = TIMESTAMP_AT; at < TIMESTAMP_END; at += 1) {
+    const digit = (body[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    timestamp = timestamp * 10 + digit;
+  }
+  return timestamp;
 }
 
 /** The end of an open message. */

@@ -7,6 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, BrokerUnavailable, type Page } from './broker/broker.ts';
+import { createFilledHoles } from './filled-holes.ts';
 import { encodeTextFrame } from './frame.ts';
 import { closeBody, type GapReason, type Position, type ServerMessages } from './protocol.ts';
 import type { RecentFrames, RoomFrames } from './recent-frames.ts';
@@ -39,8 +40,8 @@ export interface RoomFeed {
   readonly opened: Promise<void>;
   readonly head: Position | undefined;
   handleMessage(position: Position, body: Buffer): void;
-  /** Reads what may have been missed. */
-  sync(): Promise<void>;
+  /** Reads what may have been missed. @param audit without any sign that something was */
+  sync(audit?: boolean): Promise<void>;
   /**
    * Brings a reader from `position` to the head, or without one starts it there.
    * @throws {BrokerUnavailable} before `begin`
@@ -53,12 +54,17 @@ export function createRoomFeed(options: {
   room: string;
   broker: Broker;
   recent: RecentFrames;
-  /** Fans a frame out to the members. */
-  deliver(frame: Buffer): void;
+  /** Fans a frame out to the members. @param body what it was made of, unless its message is from a time before */
+  deliver(frame: Buffer, body: Buffer | undefined): void;
   /** Tells the members that the history they saw was not continued. */
   handleGap(reason: GapReason, position: Position): void;
+  /** Messages never came live and were read, `found` of them because the audit looked. */
+  handleHoles(messages: number, found: number): void;
+  /** Redis is not what it was: the room has a new epoch. */
+  handleEpoch(): void;
 }): RoomFeed {
   const { room, broker, deliver, handleGap } = options;
+  const holes = createFilledHoles(options.handleHoles);
   const frames: RoomFrames = options.recent.openRoom();
   let cursor: Position | undefined;
   let syncing: Promise<void> | undefined;
@@ -66,12 +72,12 @@ export function createRoomFeed(options: {
   const held: { position: Position; body: Buffer }[] = [];
   let overflow = false;
 
-  function emit(offset: number, body: Buffer): void {
+  function emit(offset: number, body: Buffer, recent = true): void {
     if (!cursor) return;
     cursor.offset = offset;
     const frame = encodeTextFrame(body, closeBody(cursor));
     frames.push(offset, frame);
-    deliver(frame);
+    deliver(frame, recent ? body : undefined);
   }
 
   function hold(position: Position, body: Buffer): void {
@@ -83,18 +89,24 @@ export function createRoomFeed(options: {
   function handleMessage(position: Position, body: Buffer): void {
     if (cursor && !syncing && position.epoch === cursor.epoch) {
       if (position.offset === cursor.offset + 1) emit(position.offset, body);
+      else if (position.offset <= cursor.offset) holes.arrived(position.offset);
       if (position.offset <= cursor.offset) return;
     }
     hold(position, body);
     if (cursor) syncInBackground();
   }
 
-  function takePage(page: Page): void {
+  function takePage(page: Page, audit: boolean): void {
     const known = cursor;
-    if (!known || page.recovery !== 'recovered' || known.epoch !== page.from.epoch) frames.clear(page.from.offset);
+    const continued = page.recovery === 'recovered';
+    if (!known || !continued || known.epoch !== page.from.epoch) frames.clear(page.from.offset);
     cursor = { ...page.from };
-    if (known && page.recovery !== 'recovered') handleGap(page.reason ?? 'rewound', page.from);
-    for (const { offset, body } of page.entries) emit(offset, body);
+    if (known && known.epoch !== page.from.epoch) options.handleEpoch();
+    if (known && !continued) handleGap(page.reason ?? 'rewound', page.from);
+    for (const { offset, body } of page.entries) {
+      if (continued) holes.read(offset, audit);
+      emit(offset, body, continued);
+    }
   }
 
   /** Takes up what came while the room was read. @returns whether that leaves nothing to read */
@@ -106,19 +118,20 @@ export function createRoomFeed(options: {
       const old = position.epoch === cursor.epoch ? position.offset <= cursor.offset : stale.has(next);
       if (!old && (position.epoch !== cursor.epoch || position.offset !== cursor.offset + 1)) return false;
       held.shift();
-      if (!old) emit(position.offset, body);
+      if (old) holes.arrived(position.offset);
+      else emit(position.offset, body);
     }
     return true;
   }
 
-  async function read(): Promise<void> {
+  async function read(audit: boolean): Promise<void> {
     while (!closed) {
       // What came before the read began is covered by it.
       const stale = new Set<object>(held);
       overflow = false;
       const page = await broker.resume(room, cursor, PAGE);
       if (closed) return;
-      takePage(page);
+      takePage(page, audit);
       if (cursor && cursor.offset < page.head.offset) continue;
       if (takeHeld(stale) && !overflow) return;
     }
@@ -136,8 +149,9 @@ export function createRoomFeed(options: {
     }
   }
 
-  function sync(): Promise<void> {
-    syncing ??= insist(read).finally(() => {
+  function sync(audit = false): Promise<void> {
+    if (audit) holes.settle();
+    syncing ??= insist(() => read(audit)).finally(() => {
       syncing = undefined;
       if (held.length > 0 && !closed) syncInBackground();
     });
@@ -152,7 +166,7 @@ export function createRoomFeed(options: {
   }
 
   return {
-    opened: broker.subscribe(room).then(sync),
+    opened: broker.subscribe(room).then(() => sync()),
     get head() {
       return cursor;
     },

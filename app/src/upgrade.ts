@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import proxyAddr from 'proxy-addr';
 import { WebSocketServer } from 'ws';
-import type { Auth, Identity } from './auth.ts';
+import { type Auth, type Identity, tokenProblems } from './auth.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
 import type { Instance } from './instance.ts';
 import type { Logger } from './logger.ts';
@@ -21,9 +21,20 @@ const PATHS = new Set(['/', '/ws']);
 /** How long an other side may take to answer a close frame before it is cut. */
 const CLOSE_TIMEOUT_MS = 3000;
 
+/** Why a handshake is refused. */
+export const handshakeRefusals = [
+  'DRAINING',
+  'NOT_FOUND',
+  'ORIGIN_FORBIDDEN',
+  ...tokenProblems,
+  'CONNECTION_LIMIT',
+  'BAD_HANDSHAKE',
+] as const;
+type RefusalCode = (typeof handshakeRefusals)[number];
+
 interface HandshakeRefusal {
   status: 400 | 401 | 403 | 404 | 405 | 503;
-  code: string;
+  code: RefusalCode;
   message: string;
   /** Seconds. */
   retryAfter?: number;
@@ -85,7 +96,7 @@ export function createUpgrade(options: {
   });
 
   function refuse(request: IncomingMessage, socket: Duplex, refusal: HandshakeRefusal): void {
-    metrics.handshakesRefused.inc({ reason: refusal.code });
+    metrics.handshakesRefused.inc(refusal.code);
     options.logger.info(
       { event: 'handshake_refused', code: refusal.code, address: proxyAddr(request, trust) },
       'refused a handshake',
@@ -95,7 +106,12 @@ export function createUpgrade(options: {
 
   /** The first guard that objects, or who is at the door. */
   function check(request: IncomingMessage): { refusal: HandshakeRefusal } | { identity: Identity } {
-    const objection = (status: HandshakeRefusal['status'], code: string, message: string, retryAfter?: number) => ({
+    const objection = (
+      status: HandshakeRefusal['status'],
+      code: RefusalCode,
+      message: string,
+      retryAfter?: number,
+    ) => ({
       refusal: { status, code, message, ...(retryAfter !== undefined && { retryAfter }) },
     });
     if (instance.draining) return objection(503, 'DRAINING', 'this instance is restarting', 1);

@@ -9,6 +9,7 @@ import { BrokerUnavailable } from '../src/broker/broker.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from '../src/connection.ts';
 import { createDispatch } from '../src/handlers/dispatch.ts';
 import { type Context, defineHandler } from '../src/handlers/handler.ts';
+import { labelValues } from '../src/label-values.ts';
 import { createLogger } from '../src/logger.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { createThroughput } from '../src/throughput.ts';
@@ -59,7 +60,10 @@ async function startServer(): Promise<{ origin: string; log(): string; metric(sa
   log.on('data', (chunk: Buffer) => {
     written += chunk.toString();
   });
-  const metrics = createMetrics([]);
+  const metrics = createMetrics({
+    ...labelValues,
+    messageTypes: [...handlers.map(({ type }) => type), 'unknown', 'malformed'],
+  });
   const dispatch = createDispatch({
     handlers,
     // Handlers of the test do not look at it.
@@ -72,8 +76,9 @@ async function startServer(): Promise<{ origin: string; log(): string; metric(sa
     rateLimit: { perMinute: 60_000, burst: 10_000 },
     abuseLimit: 100,
     maxBufferedBytes: 1_000_000,
+    handleReceived: () => undefined,
     handleText: dispatch,
-    handleRefused: (_connection, code) => metrics.messagesRefused.inc({ code }),
+    handleRefused: (_connection, code) => metrics.messagesRefused.inc(code),
     handlePong: () => undefined,
     handleClosing: () => undefined,
     handleClosed: () => undefined,

@@ -136,6 +136,8 @@ function setUp(options: { maxFrames: number; size: number }) {
     handleGap: (reason, position) => {
       for (const member of members) member.handleBroken(reason, position);
     },
+    handleHoles: () => undefined,
+    handleEpoch: () => undefined,
   });
 
   function join(member: Member): Promise<void> {

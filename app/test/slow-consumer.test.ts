@@ -29,6 +29,7 @@ test('closes a reader that stops reading with code 4008, and holds nobody else u
   expect(await slow.closed).toEqual({ code: 4008, reason: 'slow consumer' });
   expect(slow.all('message').length).toBeLessThan(FLOOD);
   expect(await app.metric('ws_connections_closed_total{code="4008"}')).toBe(1);
+  expect(await app.metric('ws_slow_consumers_total')).toBe(1);
 });
 
 test('cuts a slow reader that never reads its close frame, and frees what waited for it', async () => {

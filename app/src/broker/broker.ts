@@ -50,6 +50,10 @@ export interface BrokerHandlers {
 export interface Broker {
   /** Whether a publish can be expected to succeed now. */
   readonly ready: boolean;
+  /** Milliseconds since a message to itself last came back, as the subscriber's link brings all messages. */
+  readonly canaryAge: number;
+  /** Which links are up; with no links there is none that is not. */
+  readonly links: Readonly<Record<RedisLinkName, boolean>>;
   /**
    * @param id with the publisher, makes the publish idempotent: sent again, it is taken once
    * @throws {BrokerUnavailable} when it was not taken, or with `uncertain` when nobody knows
@@ -73,6 +77,10 @@ export interface Broker {
   unsubscribe(room: string): void;
   close(): Promise<void>;
 }
+
+/** The connections to Redis. */
+export const redisLinks = ['commands', 'subscriber'] as const;
+export type RedisLinkName = (typeof redisLinks)[number];
 
 /** How much history is kept per room. */
 export interface Retention {

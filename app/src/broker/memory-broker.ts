@@ -55,6 +55,8 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
     get ready() {
       return open;
     },
+    canaryAge: 0,
+    links: { commands: true, subscriber: true },
     async publish(name, body, publisher, id) {
       requireOpen();
       const key = JSON.stringify([name, publisher, id]);

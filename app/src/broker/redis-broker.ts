@@ -79,8 +79,11 @@ export function createRedisBroker(options: {
 
   const canaryChannel = `wsfleet:canary:${self}`;
   let canarySeen = 0;
+  /** The same, whatever allowance is made for a stall. */
+  let canaryHeard = performance.now();
   const handleCanary = () => {
     canarySeen = performance.now();
+    canaryHeard = canarySeen;
   };
   let ticked = performance.now();
   const canary = setInterval(() => {
@@ -123,6 +126,12 @@ export function createRedisBroker(options: {
   return {
     get ready() {
       return link.ready;
+    },
+    get canaryAge() {
+      return performance.now() - canaryHeard;
+    },
+    get links() {
+      return { commands: link.commands.isReady, subscriber: link.subscriber.isReady };
     },
     publish: (room, body, publisher, id) =>
       run(async () => {

@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { createClient } from 'redis';
 import type { Logger } from '../logger.ts';
+import type { RedisLinkName } from './broker.ts';
 
 const PING_INTERVAL_MS = 1000;
 const SILENCE_MS = 3000;
@@ -53,6 +54,8 @@ export function createRedisLink(options: {
   password: string;
   instanceId: string;
   logger: Logger;
+  /** This link was lost and is back. */
+  handleReconnect?(link: RedisLinkName): void;
 }): RedisLink {
   const events = new EventEmitter<{ up: []; down: [] }>();
   const name = (role: string) => `wsfleet-${options.instanceId}-${role}`.replace(/[^\w.-]/g, '_');
@@ -71,9 +74,12 @@ export function createRedisLink(options: {
   }
 
   let reported: string | undefined;
-  function watch(connection: RedisConnection): RedisConnection {
+  const known = new Set<RedisLinkName>();
+  function watch(link: RedisLinkName, connection: RedisConnection): RedisConnection {
     connection.on('ready', () => {
       reported = undefined;
+      if (known.has(link)) options.handleReconnect?.(link);
+      known.add(link);
       update();
     });
     connection.on('end', () => update());
@@ -88,8 +94,8 @@ export function createRedisLink(options: {
     });
     return connection;
   }
-  watch(commands);
-  watch(subscriber);
+  watch('commands', commands);
+  watch('subscriber', subscriber);
 
   return {
     commands,
@@ -106,7 +112,7 @@ export function createRedisLink(options: {
     replaceSubscriber() {
       options.logger.warn({ event: 'subscriber_replaced' }, 'the subscriber link is silent; opening another');
       const dead = subscriber;
-      subscriber = watch(createConnection({ ...options, name: name('subscriber') }));
+      subscriber = watch('subscriber', createConnection({ ...options, name: name('subscriber') }));
       update();
       dead.destroy();
       subscriber.connect().catch(() => undefined);

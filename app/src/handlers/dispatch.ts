@@ -27,16 +27,16 @@ export function createDispatch(options: {
     const message = parseClientMessage(text);
     if ('error' in message) {
       const { code, message: reason, ...more } = message.error;
-      metrics.messagesReceived.inc({ type: 'malformed' });
+      metrics.messagesReceived.inc('malformed');
       return connection.refuse(code, reason, more, message.id);
     }
     const { type, id } = message;
     const handler = byType.get(type);
     if (!handler) {
-      metrics.messagesReceived.inc({ type: 'unknown' });
+      metrics.messagesReceived.inc('unknown');
       return connection.refuse('UNKNOWN_TYPE', 'there is no message of this type', { field: 'type' }, id);
     }
-    metrics.messagesReceived.inc({ type: handler.type });
+    metrics.messagesReceived.inc(handler.type);
     const payload = handler.payload.safeParse(message.payload);
     if (!payload.success) {
       const [issue] = payload.error.issues;

@@ -23,9 +23,6 @@ export function createInternalApp(options: { instance: Instance; metrics: Metric
       .json({ status, draining: instance.draining, broker: instance.brokerReady ? 'up' : 'down' });
   });
   app.get('/metrics', async (_request, response) => {
-    const { rooms } = instance.status();
-    metrics.rooms.set(rooms);
-    metrics.brokerUp.set(instance.brokerReady ? 1 : 0);
     response.type(metrics.contentType).send(await metrics.text());
   });
   app.get('/status', (_request, response) => {

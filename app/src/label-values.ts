@@ -1,0 +1,24 @@
+/** The values that the metrics' labels have: all that the code knows, whatever a client sends. */
+import { tokenProblems } from './auth.ts';
+import { redisLinks } from './broker/broker.ts';
+import { closeCodes } from './close-codes.ts';
+import { handlers } from './handlers/index.ts';
+import type { LabelValues } from './metric-table.ts';
+import { errorCodes, gapReasons, recoveries } from './protocol.ts';
+import { handshakeRefusals } from './upgrade.ts';
+
+/** Close codes that the protocol itself makes. */
+const PROTOCOL_CODES = [1002, 1003, 1005, 1006, 1007];
+
+export const labelValues: LabelValues = {
+  closeCodes: [...new Set([...PROTOCOL_CODES, ...Object.values(closeCodes).map(({ code }) => code)])]
+    .sort()
+    .map(String),
+  handshakeRefusals,
+  messageTypes: [...handlers.map(({ type }) => type), 'unknown', 'malformed'],
+  errorCodes,
+  recoveries,
+  gapReasons,
+  tokenProblems,
+  redisLinks,
+};
