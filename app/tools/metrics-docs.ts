@@ -18,7 +18,7 @@ const ofNode = [
   ],
   ['nodejs_heap_size_used_bytes', 'the JavaScript heap in use', 'a saw tooth on a level floor'],
   ['nodejs_gc_duration_seconds', 'garbage collections, by `kind`', 'major below 0.1'],
-  ['process_resident_memory_bytes', 'memory of the process', 'about 70 MB and 8 KiB a connection'],
+  ['process_resident_memory_bytes', 'memory of the process', 'about 170 MB, and 8 KiB a connection'],
   ['process_cpu_seconds_total', 'CPU time', 'below 0.7 a second: one core is all that an instance uses'],
   ['process_open_fds', 'open files; each connection is one', 'well below `process_max_fds`'],
 ];

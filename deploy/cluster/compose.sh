@@ -39,9 +39,11 @@ compose_prepare() {
     [ "$TLS" = false ] || free_port TLS_PORT "$TLS_PORT" "$PUBLIC_BIND"
   fi
   runs prometheus || free_port PROMETHEUS_PORT "$PROMETHEUS_PORT" 127.0.0.1
+  [ "$ALERTS" = false ] || runs alertmanager || free_port ALERTMANAGER_PORT "$ALERTMANAGER_PORT" 127.0.0.1
   write_files
 
-  images=$(compose config --images nginx redis prometheus | grep -vx "$IMAGE")
+  # shellcheck disable=SC2086 # a list of names
+  images=$(compose config --images nginx redis $WATCHERS | grep -vx "$IMAGE")
   for image in $images; do
     docker image inspect "$image" >/dev/null 2>&1 || { say "Pulling $image" && quietly docker pull "$image"; }
   done
@@ -56,6 +58,7 @@ compose_prepare() {
   fi
   [ "$TLS" = false ] || OPENSSL_IMAGE=$(printf '%s\n' "$images" | grep nginx) \
     sh deploy/cluster/certificate.sh "$COMPOSE_STATE/nginx/certificate"
+  write_certificate_end
   # Engines that run under a limit themselves refuse a container more than that.
   [ -s "$COMPOSE_STATE/open-files" ] ||
     docker run --rm --network none "$IMAGE" sh -c 'ulimit -Hn' >"$COMPOSE_STATE/open-files"
@@ -64,14 +67,30 @@ compose_prepare() {
 # What the containers read, each as a user of its own, however strict the umask of this clone was. Nobody else gets
 # past CLUSTER_DIR.
 write_files() {
-  cp -R deploy/nginx deploy/redis deploy/prometheus "$COMPOSE_STATE"
+  cp -R deploy/nginx deploy/redis deploy/prometheus deploy/alertmanager "$COMPOSE_STATE"
   mkdir -p "$COMPOSE_STATE/nginx/certificate"
-  chmod -R a+rX "$COMPOSE_STATE/nginx" "$COMPOSE_STATE/redis" "$COMPOSE_STATE/prometheus"
+  webhooks=$(printf '%s' "$ALERT_WEBHOOKS" | sed 's/[&|\\]/\\&/g')
+  sed "s|\${ALERT_WEBHOOKS}|$webhooks|" deploy/alertmanager/alertmanager.yml.template \
+    >"$COMPOSE_STATE/alertmanager/alertmanager.yml"
+  for part in nginx redis prometheus alertmanager; do chmod -R a+rX "$COMPOSE_STATE/$part"; done
   (
     umask 077
     # shellcheck disable=SC2154 # name is set here
     for name in $GIVEN; do eval "printf \"%s='%s'\\n\" $name \"\$$name\""; done >"$COMPOSE_STATE/app.env"
   )
+}
+
+# For an alert: what NGINX shows to clients cannot be read from NGINX.
+write_certificate_end() {
+  rule=
+  if [ "$TLS" = true ]; then
+    end=$(docker run --rm -i --network none "$IMAGE" node app/tools/certificate-end.ts \
+      <"$COMPOSE_STATE/nginx/certificate/cert.pem")
+    rule="{\"record\":\"cluster:certificate_end:timestamp_seconds\",\"expr\":\"vector($end)\"}"
+    rule="{\"name\":\"certificate\",\"rules\":[$rule]}"
+  fi
+  say "{\"groups\":[$rule]}" >"$COMPOSE_STATE/prometheus/rules/certificate.yml"
+  chmod a+r "$COMPOSE_STATE/prometheus/rules/certificate.yml"
 }
 
 # Ends with the name of its owner when a port is taken.
@@ -126,8 +145,9 @@ fill_in() {
     "$COMPOSE_STATE/open-files")
   CONFIG_NGINX=$(find deploy/nginx -type f | sort | xargs cat | cksum)
   CONFIG_REDIS=$(cksum <deploy/redis/redis.conf)
-  CONFIG_PROMETHEUS=$(cksum <deploy/prometheus/prometheus.yml)
-  export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS
+  CONFIG_PROMETHEUS=$(find "$COMPOSE_STATE/prometheus" -name '*.yml' | sort | xargs cat | cksum)
+  CONFIG_ALERTMANAGER=$(cksum <"$COMPOSE_STATE/alertmanager/alertmanager.yml")
+  export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS CONFIG_ALERTMANAGER
 }
 
 # The first three octets of the backend network: as it is, or before there is one, as the engine would choose.
@@ -142,9 +162,11 @@ find_subnet() {
 }
 subnet_of() { docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' "$1" 2>/dev/null; }
 
-# Waits until a part passes its own health check; 1 when it has ended, or has not passed after some seconds.
+# Waits until a part passes its own health check, if it has one; 1 when it has ended, or has not passed after some
+# seconds.
 ready() { # ready PART SECONDS
-  check=$(docker inspect -f '{{join .Config.Healthcheck.Test " "}}' "$(container "$1")")
+  check=$(docker inspect -f '{{with .Config.Healthcheck}}{{join .Test " "}}{{end}}' "$(container "$1")")
+  [ -n "$check" ] || { runs "$1" && return 0; } || return 1
   check=${check#CMD-SHELL } check=${check#CMD }
   until=$(($(date +%s) + $2))
   until docker exec "$(container "$1")" sh -c "$check" >/dev/null 2>&1; do
@@ -173,7 +195,7 @@ compose_states() {
     --filter label=com.docker.compose.oneoff=False)
   # shellcheck disable=SC2086 # a list of ids
   { [ -z "$ids" ] || docker inspect -f "$format" $ids; } |
-    awk -v now="$(date +%s)" -v instances="$INSTANCES" -v most="$MAX_INSTANCES" '
+    awk -v now="$(date +%s)" -v instances="$INSTANCES" -v most="$MAX_INSTANCES" -v alerts="$ALERTS" '
       # Seconds since the epoch of 2026-01-31T12:34:56Z.
       function epoch(t,   y, m, d) {
         y = substr(t, 1, 4) + 0; m = substr(t, 6, 2) + 0; d = substr(t, 9, 2) + 0
@@ -198,6 +220,9 @@ compose_states() {
         row("nginx", "http://nginx:8081")
         row("redis", "redis://redis:6379")
         row("prometheus", "http://prometheus:9090")
+        row("redis-exporter", "http://redis-exporter:9121")
+        row("nginx-exporter", "http://nginx-exporter:9113")
+        if (alerts == "true" || lives("alertmanager")) row("alertmanager", "http://alertmanager:9093")
       }'
 }
 
@@ -236,10 +261,14 @@ compose_configure() {
     for name in $(instances "$1"); do
       say "  {\"targets\":[\"$name:9100\"],\"labels\":{\"instance\":\"$name\"}},"
     done
-    say '  {"targets":["localhost:9090"],"labels":{"instance":"prometheus","job":"prometheus"}}'
+    [ "$ALERTS" = false ] || say "  $(target_of alertmanager:9093),"
+    say "  $(target_of redis-exporter:9121 redis),"
+    say "  $(target_of nginx-exporter:9113 nginx),"
+    say "  $(target_of localhost:9090 prometheus)"
     say ']'
   } >"$COMPOSE_STATE/prometheus/targets.json.new"
-  for file in nginx/upstream.conf prometheus/targets.json; do
+  say "[$([ "$ALERTS" = false ] || target_of alertmanager:9093)]" >"$COMPOSE_STATE/prometheus/alertmanagers.json.new"
+  for file in nginx/upstream.conf prometheus/targets.json prometheus/alertmanagers.json; do
     chmod a+r "$COMPOSE_STATE/$file.new"
     mv "$COMPOSE_STATE/$file.new" "$COMPOSE_STATE/$file"
   done
@@ -251,6 +280,11 @@ compose_configure() {
   say "$now" >"$COMPOSE_STATE/nginx-read"
 }
 
+target_of() { # target_of ADDRESS [JOB]
+  job=${2:-${1%:*}}
+  printf '{"targets":["%s"],"labels":{"instance":"%s","job":"%s"}}' "$1" "$job" "$job"
+}
+
 # The app's lines as they are, for `pretty`; the others' with their names.
 compose_logs() {
   follow=
@@ -258,8 +292,8 @@ compose_logs() {
     follow='--follow --tail 100'
     shift
   fi
-  # shellcheck disable=SC2046 # a list of names
-  [ $# -gt 0 ] || set -- $(instances "$INSTANCES") nginx redis prometheus
+  # shellcheck disable=SC2046,SC2086 # lists of names
+  [ $# -gt 0 ] || set -- $(instances "$INSTANCES") nginx redis $WATCHERS
   apps='' others=''
   for part in "$@"; do
     case $part in app*) apps="$apps $part" ;; *) others="$others $part" ;; esac

@@ -4,7 +4,7 @@
 
 alone
 # NGINX first: with their clients gone the instances end at once.
-driver stop nginx prometheus >/dev/null
+driver stop nginx prometheus redis-exporter nginx-exporter alertmanager >/dev/null
 # shellcheck disable=SC2046 # a list of names
 driver stop $(instances "$MAX_INSTANCES") >/dev/null
 driver stop redis >/dev/null

@@ -71,6 +71,9 @@ TLS_KEY=${TLS_KEY:-}
 STICKY_MODE=${STICKY_MODE:-ip_hash}
 TRUSTED_PROXIES=${TRUSTED_PROXIES:-}
 PROMETHEUS_PORT=${PROMETHEUS_PORT:-9090}
+ALERTS=${ALERTS:-false}
+ALERT_WEBHOOK=${ALERT_WEBHOOK:-}
+ALERTMANAGER_PORT=${ALERTMANAGER_PORT:-9093}
 CLUSTER_DIR=${CLUSTER_DIR:-.cluster}
 NATIVE_PORT_BASE=${NATIVE_PORT_BASE:-18100}
 COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-wsfleet}
@@ -95,13 +98,30 @@ whole_number() { # whole_number NAME VALUE MIN MAX
 }
 one_of TLS true false
 one_of STICKY_MODE ip_hash hash off
+one_of ALERTS true false
 whole_number PUBLIC_PORT "$PUBLIC_PORT" 1 65535
 whole_number TLS_PORT "$TLS_PORT" 1 65535
 whole_number PROMETHEUS_PORT "$PROMETHEUS_PORT" 1 65535
+whole_number ALERTMANAGER_PORT "$ALERTMANAGER_PORT" 1 65535
 whole_number NATIVE_PORT_BASE "$NATIVE_PORT_BASE" 1024 65435
 case $TRUSTED_PROXIES in
   *[!0-9a-fA-F.:/,]*) fail "TRUSTED_PROXIES=$TRUSTED_PROXIES: expected CIDRs, comma-separated" ;;
 esac
+
+case $ALERT_WEBHOOK in
+  '' | http://?* | https://?*) ;;
+  *) fail "ALERT_WEBHOOK=$ALERT_WEBHOOK: expected http:// or https:// and the rest of a URL" ;;
+esac
+case $ALERT_WEBHOOK in
+  *[!A-Za-z0-9._~:/?#@!\&\(\)*+,\;=%-]*) fail "ALERT_WEBHOOK=$ALERT_WEBHOOK: expected a URL, and in it no blank or quote" ;;
+esac
+
+# As Alertmanager reads it.
+ALERT_WEBHOOKS=[${ALERT_WEBHOOK:+{ url: \"$ALERT_WEBHOOK\" \}}]
+
+# The parts that serve nobody, but watch.
+WATCHERS='prometheus redis-exporter nginx-exporter'
+[ "$ALERTS" = false ] || WATCHERS="$WATCHERS alertmanager"
 
 # As NGINX reads it.
 NGINX_REALIP=$(printf '%s\n' "$TRUSTED_PROXIES" | tr ',' '\n' | sed -n 's/..*/set_real_ip_from &;/p' | tr '\n' ' ')
@@ -114,6 +134,7 @@ STOP_GRACE=$(printf '%s\n' "${SHUTDOWN_DEADLINE:-20s}" | awk '
   END { printf "%d", n + 10.999 }')
 
 export DRIVER PUBLIC_PORT PUBLIC_BIND TLS TLS_PORT TLS_CERT TLS_KEY STICKY_MODE TRUSTED_PROXIES PROMETHEUS_PORT
+export ALERTS ALERT_WEBHOOKS ALERTMANAGER_PORT
 export CLUSTER_DIR ENV_FILE NATIVE_PORT_BASE COMPOSE_PROJECT_NAME NGINX_REALIP STOP_GRACE
 
 # A cluster that is there keeps its driver and its size, until it is told otherwise.
@@ -166,10 +187,12 @@ instances() {
     i=$((i + 1))
   done
 }
-# The instances that run, or may: all that are known and were not stopped, whatever INSTANCES says.
-running_instances() {
-  driver states | awk -F '\t' '$1 ~ /^app/ && ($2 == "running" || $2 == "unhealthy") { printf "%s ", $1 }'
+# The parts that run, or may: all that are known and were not stopped, whatever the settings say.
+running_parts() { # running_parts [BEGINNING OF THEIR NAMES]
+  driver states | awk -F '\t' -v begin="${1:-}" '
+    index($1, begin) == 1 && ($2 == "running" || $2 == "unhealthy") { printf "%s ", $1 }'
 }
+running_instances() { running_parts app; }
 
 # A value out of one line of flat JSON.
 field() { # field NAME JSON
@@ -210,7 +233,7 @@ if [ "$TLS" = true ]; then
 else
   PUBLIC_URL=http://$public_host:$PUBLIC_PORT WEBSOCKET_URL=ws://$public_host:$PUBLIC_PORT/ws
 fi
-PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT
+PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT ALERTMANAGER_URL=http://localhost:$ALERTMANAGER_PORT
 
 # .env with the secrets, made on first use; one that is there is kept, and completed.
 ensure_env_file() {

@@ -77,7 +77,8 @@ fi
 
 # Nor shall they start at the next boot.
 if [ -d /run/systemd/system ]; then
-  for service in nginx redis-server prometheus; do
+  services="nginx redis-server prometheus prometheus-redis-exporter prometheus-nginx-exporter prometheus-alertmanager"
+  for service in $services; do
     case " $missing " in *" $service "*) systemctl disable --quiet "$service" ;; esac
   done
 fi

@@ -15,7 +15,7 @@ done <"$scratch/states"
 wait
 
 # One line a part: NAME STATE UPTIME CONNECTIONS MESSAGES/S BYTES ID URL, with - for what there is not.
-wanted=" $(instances "$INSTANCES")nginx redis prometheus "
+wanted=" $(instances "$INSTANCES")nginx redis $WATCHERS "
 while IFS=$tab read -r name state id uptime url; do
   connections=- messages=- bytes=-
   case $name in
@@ -69,7 +69,7 @@ awk -F '\t' -v bold="$BOLD" -v green="$GREEN" -v red="$RED" -v yellow="$YELLOW" 
   }
   function rounded(format, value) { return value == "-" ? value : sprintf(format, value) }
   BEGIN {
-    columns = "%-12s%-14s%9s%13s%13s%11s"
+    columns = "%-16s%-14s%9s%13s%13s%11s"
     printf "\n" bold "  " columns reset "\n", "PART", "STATE", "UPTIME", "CONNECTIONS", "MESSAGES/S", "MEMORY"
   }
   {
@@ -78,7 +78,8 @@ awk -F '\t' -v bold="$BOLD" -v green="$GREEN" -v red="$RED" -v yellow="$YELLOW" 
     printf colour "● " columns reset "\n", $1, $2, span($3), $4, rounded("%.1f", $5), rounded("%.0f MB", memory)
   }' "$scratch/rows"
 printf '\n'
-printf '  %-12s%s\n' Page "$PUBLIC_URL" WebSocket "$WEBSOCKET_URL" Prometheus "$PROMETHEUS_URL"
+printf '  %-16s%s\n' Page "$PUBLIC_URL" WebSocket "$WEBSOCKET_URL" Prometheus "$PROMETHEUS_URL"
+[ "$ALERTS" = false ] || printf '  %-16s%s\n' Alerts "$ALERTMANAGER_URL"
 printf '\n'
 
 [ -s "$scratch/wrong" ] || exit 0

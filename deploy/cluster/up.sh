@@ -9,7 +9,9 @@ ensure_env_file
 driver prepare
 remember driver "$DRIVER"
 wanted=$(instances "$INSTANCES")
-surplus=$(for name in $(running_instances); do case " $wanted" in *" $name "*) ;; *) echo "$name" ;; esac; done)
+surplus=$(for name in $(running_parts); do
+  case " ${wanted}nginx redis $WATCHERS " in *" $name "*) ;; *) echo "$name" ;; esac
+done)
 
 # shellcheck disable=SC2086 # lists of names
 {
@@ -17,8 +19,8 @@ surplus=$(for name in $(running_instances); do case " $wanted" in *" $name "*) ;
   driver start $wanted
   remember instances "$INSTANCES"
   driver configure "$INSTANCES"
-  driver start nginx prometheus
-  [ -z "$surplus" ] || driver stop $surplus | sed 's/ / drained, exit code /'
+  driver start nginx $WATCHERS
+  [ -z "$surplus" ] || driver stop $surplus | sed -n '/^app/s/ / drained, exit code /p'
 }
 say "Up in $(($(date +%s) - begin)) s"
 sh deploy/cluster/status.sh

@@ -6,7 +6,7 @@ import { WebSocket } from 'ws';
 import { FleetClient } from './fleet-client.ts';
 import { createTestCluster, type Output, run, type Status, type TestCluster, until } from './test-cluster.ts';
 
-const PARTS = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus'];
+const PARTS = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus', 'redis-exporter', 'nginx-exporter'];
 /** How soon a client has to be back. */
 const BACK_MS = 5_000;
 /** The ranges that engines give their networks: whoever comes through a published port comes from one of these. */

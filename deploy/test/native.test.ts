@@ -6,7 +6,7 @@ import { portProblem } from '../cluster/native/port.ts';
 import { FleetClient } from './fleet-client.ts';
 import { createTestCluster, type Output, type Status, type TestCluster, until } from './test-cluster.ts';
 
-const PARTS = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus'];
+const PARTS = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus', 'redis-exporter', 'nginx-exporter'];
 /** How soon a client has to be back. */
 const BACK_MS = 5_000;
 
@@ -169,8 +169,9 @@ describe('the native driver', () => {
     await succeed('up');
     const after = await cluster.status();
     expect(after.instances.map(({ state }) => state)).toEqual(['ready', 'ready', 'ready']);
-    const { app1, app2, app3, prometheus } = before;
-    expect(pids(after)).toMatchObject({ app1, app2, app3, prometheus });
+    const { redis, nginx, ...others } = before;
+    expect(pids(after)).toMatchObject(others);
+    for (const [name, pid] of Object.entries({ redis, nginx })) expect(pids(after)[name]).not.toBe(pid);
   });
 
   test('names the owner of a port that is taken, and starts nothing', async () => {
@@ -228,12 +229,21 @@ describe('the native driver', () => {
     leave();
   });
 
-  async function scraped(): Promise<string[]> {
+  /** The labels of what an instant query finds. */
+  async function query(promql: string): Promise<Record<string, string>[]> {
     const { urls } = await cluster.status();
-    const response = await fetch(`${urls.prometheus}/api/v1/query?query=up==1`);
+    const response = await fetch(`${urls.prometheus}/api/v1/query?query=${encodeURIComponent(promql)}`);
     const { data } = (await response.json()) as { data: { result: { metric: Record<string, string> }[] } };
-    return data.result.flatMap(({ metric }) => (metric['job'] === 'app' ? [metric['instance'] ?? ''] : [])).sort();
+    return data.result.map(({ metric }) => metric);
   }
+
+  const scraped = async () => (await query('up{job="app"} == 1')).map(({ instance }) => instance).sort();
+
+  test('watches Redis and NGINX', async () => {
+    for (const promql of ['redis_up == 1', 'nginx_up == 1', 'redis_memory_max_bytes > 0', 'nginx_connections_active']) {
+      await until(promql, 30_000, async () => (await query(promql)).length === 1);
+    }
+  });
 
   test('rolls under 300 clients: none refused, none late, every instance exits 0', async () => {
     await connect(300, 100);
@@ -341,7 +351,7 @@ describe('the native driver', () => {
     for (const id of ids) expect(() => process.kill(Number(id), 0)).toThrow('ESRCH');
     expect(commandLines().filter((line) => line.includes(cluster.dir))).toEqual([]);
     const base = Number(cluster.settings['NATIVE_PORT_BASE']);
-    for (const port of [base, base + 1, base + 51, base + 100, base + 101, base + 103]) {
+    for (const port of [base, base + 1, base + 51, base + 90, base + 91, base + 100, base + 101, base + 103]) {
       expect(await portProblem('127.0.0.1', port)).toBeUndefined();
     }
     const status = await cluster.make('status');

@@ -56,6 +56,7 @@ export async function createTestCluster(settings: Readonly<Record<string, string
     PUBLIC_PORT: String(base + 101),
     TLS_PORT: String(base + 102),
     PROMETHEUS_PORT: String(base + 103),
+    ALERTMANAGER_PORT: String(base + 93),
     ...settings,
   };
   const make: TestCluster['make'] = (target, more = {}) =>

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { writeNginx, writePrometheus, writeRedis, writeTargets } from './configuration.ts';
+import { writeAlertmanager, writeNginx, writePrometheus, writeRedis, writeTargets } from './configuration.ts';
 import { locked } from './lock.ts';
 import { createParts, type Part } from './part.ts';
 import { portProblem } from './port.ts';
@@ -54,7 +54,8 @@ export function createCluster(settings: Settings, say: (line: string) => void): 
     const part = parts.get(name);
     const process = processes.get(name);
     if (!part || !process) {
-      throw new Error(`there is no part ${name}: they are app1 to app${MAX_INSTANCES}, nginx, redis and prometheus`);
+      const others = [...parts.keys()].filter((each) => !each.startsWith('app')).join(', ');
+      throw new Error(`there is no part ${name}: they are app1 to app${MAX_INSTANCES}, ${others}`);
     }
     return { part, process };
   }
@@ -64,9 +65,10 @@ export function createCluster(settings: Settings, say: (line: string) => void): 
     return locked(join(settings.dir, 'lock'), LOCK_DEADLINE_MS, work);
   }
 
-  const belongs = (name: string) => Number(/^app(\d+)$/.exec(name)?.[1] ?? 0) <= settings.instances;
+  const belongs = (name: string) =>
+    name === 'alertmanager' ? settings.alerts : Number(/^app(\d+)$/.exec(name)?.[1] ?? 0) <= settings.instances;
 
-  /** The parts of the cluster, and instances beyond its size that left something to tell. */
+  /** The parts of the cluster, and others that left something to tell. */
   const known = () =>
     [...processes]
       .filter(([name, process]) => belongs(name) || process.pid() || process.exitCode() !== undefined)
@@ -175,6 +177,7 @@ export function createCluster(settings: Settings, say: (line: string) => void): 
       exclusively(async () => {
         writeRedis(settings);
         writePrometheus(settings);
+        writeAlertmanager(settings);
         for (const name of names) await change(name);
         const running = names.filter((name) => partOf(name).process.pid() !== undefined);
         await Promise.all(names.map(launch));

@@ -1,14 +1,16 @@
 /**
- * The generated configuration of nginx, Redis and Prometheus. Paths that nginx reads are relative to its own
+ * The generated configuration of nginx, Redis, Prometheus and Alertmanager. Paths that nginx reads are relative to its own
  * folder, so that blanks in the project's path do no harm.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { certificateEnd } from '../../../app/tools/certificate-end.ts';
 import { hostOf, type Settings } from './settings.ts';
 import { writeChanged, writeFolder } from './template.ts';
 
 export const nginxDir = ({ dir }: Settings) => join(dir, 'nginx');
 export const prometheusDir = ({ dir }: Settings) => join(dir, 'prometheus');
+export const alertmanagerDir = ({ dir }: Settings) => join(dir, 'alertmanager');
 export const redisConf = ({ dir }: Settings) => join(dir, 'redis/redis.conf');
 /** Where certificate.sh puts cert.pem and key.pem. */
 export const tlsDir = (settings: Settings) => join(nginxDir(settings), 'tls');
@@ -38,20 +40,40 @@ export function writeNginx(settings: Settings, instances: number): void {
   });
 }
 
-/** Points Prometheus at app1..appN; it watches this file itself. */
+/** Points Prometheus at app1..appN and the other parts, and at Alertmanager; it watches these files itself. */
 export function writeTargets(settings: Settings, instances: number): void {
-  const targets = [
-    ...numbers(instances).map((i) => ({
-      targets: [`127.0.0.1:${settings.appInternalPort(i)}`],
-      labels: { instance: `app${i}` },
-    })),
-    { targets: [`127.0.0.1:${settings.prometheusPort}`], labels: { instance: 'prometheus', job: 'prometheus' } },
-  ];
-  writeChanged(join(prometheusDir(settings), 'targets.json'), `${JSON.stringify(targets, undefined, 2)}\n`);
+  const target = (port: number, labels: Readonly<Record<string, string>>) => ({
+    targets: [`127.0.0.1:${port}`],
+    labels,
+  });
+  const part = (name: string, port: number) => target(port, { instance: name, job: name });
+  const alertmanager = settings.alerts ? [part('alertmanager', settings.alertmanagerPort)] : [];
+  const write = (file: string, targets: object[]) =>
+    writeChanged(join(prometheusDir(settings), file), `${JSON.stringify(targets, undefined, 2)}\n`);
+  write('targets.json', [
+    ...numbers(instances).map((i) => target(settings.appInternalPort(i), { instance: `app${i}` })),
+    part('prometheus', settings.prometheusPort),
+    part('redis', settings.redisExporterPort),
+    part('nginx', settings.nginxExporterPort),
+    ...alertmanager,
+  ]);
+  write('alertmanagers.json', alertmanager);
 }
 
 export function writePrometheus(settings: Settings): void {
-  writeFolder(join(settings.root, 'deploy/prometheus'), prometheusDir(settings));
+  const dir = prometheusDir(settings);
+  writeFolder(join(settings.root, 'deploy/prometheus'), dir);
+  // Of the one that NGINX was given: what it shows to clients cannot be read from NGINX.
+  const end = settings.tls ? certificateEnd(readFileSync(join(tlsDir(settings), 'cert.pem'), 'utf8')) : undefined;
+  const rule = { record: 'cluster:certificate_end:timestamp_seconds', expr: `vector(${end})` };
+  const groups = end === undefined ? [] : [{ name: 'certificate', rules: [rule] }];
+  writeChanged(join(dir, 'rules/certificate.yml'), `${JSON.stringify({ groups })}\n`);
+}
+
+export function writeAlertmanager(settings: Settings): void {
+  writeFolder(join(settings.root, 'deploy/alertmanager'), alertmanagerDir(settings), {
+    ALERT_WEBHOOKS: settings.alertWebhooks,
+  });
 }
 
 export function writeRedis(settings: Settings): void {

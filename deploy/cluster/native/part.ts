@@ -1,12 +1,14 @@
 /** The parts of a cluster: how each is started, where it listens, when it is ready and how it is stopped. */
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { nginxDir, prometheusDir, redisConf } from './configuration.ts';
 import { reloadNginx } from './nginx.ts';
 import type { Command } from './process.ts';
+import { find, PATH } from './program.ts';
 import { problemOfHttp, problemOfRedis } from './readiness.ts';
 import { hostOf, type Settings } from './settings.ts';
 import { filesIn } from './template.ts';
+import { createAlertmanager, createNginxExporter, createRedisExporter } from './watchers.ts';
 
 export interface Part {
   name: string;
@@ -27,12 +29,17 @@ export interface Part {
   stopping: readonly { signal: NodeJS.Signals; ms: number }[];
 }
 
-// The same whoever starts the cluster: a part whose command or environment differs is started anew.
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin';
-
 export function createParts(settings: Settings, instances: number): Part[] {
   const apps = Array.from({ length: instances }, (_, index) => createApp(settings, index + 1));
-  return [...apps, createNginx(settings), createRedis(settings), createPrometheus(settings)];
+  return [
+    ...apps,
+    createNginx(settings),
+    createRedis(settings),
+    createPrometheus(settings),
+    createRedisExporter(settings),
+    createNginxExporter(settings),
+    createAlertmanager(settings),
+  ];
 }
 
 function createApp(settings: Settings, instance: number): Part {
@@ -127,6 +134,7 @@ function createPrometheus(settings: Settings): Part {
         `--config.file=${join(dir, 'prometheus.yml')}`,
         `--storage.tsdb.path=${join(dir, 'data')}`,
         `--web.listen-address=127.0.0.1:${port}`,
+        `--web.external-url=http://localhost:${port}`,
       ],
       env: { PATH },
       cwd: settings.dir,
@@ -141,20 +149,6 @@ function createPrometheus(settings: Settings): Part {
     change: 'restart',
     stopping: [{ signal: 'SIGTERM', ms: settings.stopGraceMs }],
   };
-}
-
-/** The absolute path of a program; ordinary users' PATH often lacks the folders of servers. */
-export function find(program: string): string {
-  for (const folder of `${process.env['PATH']}${delimiter}${PATH}`.split(delimiter)) {
-    const file = join(folder, program);
-    try {
-      accessSync(file, constants.X_OK);
-      return file;
-    } catch {
-      // The next one.
-    }
-  }
-  throw new Error(`${program} is not installed: run make up, or deploy/cluster/install.sh ${program}`);
 }
 
 function read(file: string): string {

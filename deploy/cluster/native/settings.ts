@@ -17,6 +17,13 @@ export interface Settings {
   /** nginx directives that say whose X-Forwarded-For is believed. */
   realip: string;
   prometheusPort: number;
+  redisExporterPort: number;
+  nginxExporterPort: number;
+  /** Alertmanager belongs to the cluster. */
+  alerts: boolean;
+  alertmanagerPort: number;
+  /** Whom it tells, as its configuration lists them. */
+  alertWebhooks: string;
   redisPort: number;
   nginxInternalPort: number;
   appPort(instance: number): number;
@@ -56,6 +63,11 @@ export function loadSettings(root: string, env: NodeJS.ProcessEnv): Settings {
     stickyMode: text('STICKY_MODE'),
     realip: env['NGINX_REALIP'] ?? '',
     prometheusPort: number('PROMETHEUS_PORT'),
+    redisExporterPort: base + 90,
+    nginxExporterPort: base + 91,
+    alerts: env['ALERTS'] === 'true',
+    alertmanagerPort: number('ALERTMANAGER_PORT'),
+    alertWebhooks: text('ALERT_WEBHOOKS'),
     redisPort: base,
     nginxInternalPort: base + 100,
     appPort: (instance) => base + instance,

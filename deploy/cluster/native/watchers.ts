@@ -1,0 +1,94 @@
+/** The parts that watch Redis and NGINX for Prometheus, and the one that passes its alerts on. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { alertmanagerDir } from './configuration.ts';
+import type { Part } from './part.ts';
+import { find, PATH } from './program.ts';
+import { problemOfHttp } from './readiness.ts';
+import type { Settings } from './settings.ts';
+
+const STOPPING = [{ signal: 'SIGTERM', ms: 5_000 }] as const;
+
+export function createRedisExporter(settings: Settings): Part {
+  const { redisExporterPort: port, redisPort, redisPassword } = settings;
+  return {
+    name: 'redis-exporter',
+    program: 'prometheus-redis-exporter',
+    command: () => ({
+      program: find('prometheus-redis-exporter'),
+      // Below Prometheus's own patience: a Redis that hangs is told as down.
+      args: ['-connection-timeout', '2s'],
+      env: {
+        PATH,
+        REDIS_ADDR: `redis://127.0.0.1:${redisPort}`,
+        REDIS_PASSWORD: redisPassword,
+        REDIS_EXPORTER_WEB_LISTEN_ADDRESS: `127.0.0.1:${port}`,
+      },
+      cwd: settings.dir,
+    }),
+    ...listening(port, 'NATIVE_PORT_BASE', '/'),
+    change: 'restart',
+    stopping: STOPPING,
+  };
+}
+
+export function createNginxExporter(settings: Settings): Part {
+  const { nginxExporterPort: port, nginxInternalPort } = settings;
+  return {
+    name: 'nginx-exporter',
+    program: 'prometheus-nginx-exporter',
+    command: () => ({
+      program: find('prometheus-nginx-exporter'),
+      args: [],
+      env: {
+        PATH,
+        SCRAPE_URI: `http://127.0.0.1:${nginxInternalPort}/stub_status`,
+        LISTEN_ADDRESS: `127.0.0.1:${port}`,
+        // It is started beside NGINX, and may be the first to be there.
+        NGINX_RETRIES: '100',
+        NGINX_RETRY_INTERVAL: '200ms',
+        TIMEOUT: '2s',
+      },
+      cwd: settings.dir,
+    }),
+    ...listening(port, 'NATIVE_PORT_BASE', '/'),
+    change: 'restart',
+    stopping: STOPPING,
+  };
+}
+
+export function createAlertmanager(settings: Settings): Part {
+  const { alertmanagerPort: port } = settings;
+  const dir = alertmanagerDir(settings);
+  const file = join(dir, 'alertmanager.yml');
+  return {
+    name: 'alertmanager',
+    program: 'prometheus-alertmanager',
+    command: () => ({
+      program: find('prometheus-alertmanager'),
+      args: [
+        `--config.file=${file}`,
+        `--storage.path=${join(dir, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        `--web.external-url=http://localhost:${port}`,
+        // One alone: no gossip with others.
+        '--cluster.listen-address=',
+      ],
+      env: { PATH },
+      cwd: settings.dir,
+      reads: [readFileSync(file, 'utf8')],
+    }),
+    ...listening(port, 'ALERTMANAGER_PORT', '/-/ready'),
+    change: 'restart',
+    stopping: STOPPING,
+  };
+}
+
+function listening(port: number, variable: string, ready: string): Pick<Part, 'listens' | 'url' | 'problem'> {
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    listens: [{ host: '127.0.0.1', port, variable }],
+    url,
+    problem: () => problemOfHttp(url + ready),
+  };
+}
