@@ -60,6 +60,10 @@ test: install
 	@sh deploy/cluster/install.sh nginx redis-server prometheus chromium
 	@npm test --silent
 
+## bench: what parts of the app cost, side by side ([CASE=metrics])
+bench: install
+	@npm run --silent bench -- $(CASE)
+
 ## lint: format, lint, dependency rules
 lint: install
 	@npm run --silent lint
@@ -75,4 +79,5 @@ clean:
 install:
 	@$(CLUSTER)/packages.sh
 
-.PHONY: help up down status ps logs token demo rolling-restart rebalance scale kill dev test lint format clean install
+# All are commands, none is a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))

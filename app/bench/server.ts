@@ -1,0 +1,56 @@
+/** The app as a process of its own, asked for its CPU time: main.ts as it stands, with one module changed or none. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+export const SECRET = 'a-secret-of-the-benchmarks-0123456789';
+
+export interface BenchServer {
+  readonly origin: string;
+  /** CPU that it has used, user and system, in microseconds. */
+  cpu(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** @param replace modules of app/src by name, and what of this folder stands in their place */
+export async function startServer(replace: Readonly<Record<string, string>> = {}): Promise<BenchServer> {
+  const child = fork(path('../src/main.ts'), {
+    execArgv: ['--import', path('inside.ts')],
+    env: {
+      PATH: process.env['PATH'],
+      BENCH_REPLACE: JSON.stringify(replace),
+      HOST: '127.0.0.1',
+      PORT: '0',
+      INTERNAL_PORT: '0',
+      JWT_SECRET: SECRET,
+      // Redis would share the machine's cores: what is compared here is the instance.
+      BROKER: 'memory',
+      RATE_LIMIT_PER_MINUTE: '1000000',
+      RATE_LIMIT_BURST: '1000000',
+    },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  if (!child.stdout) throw new Error('the server has no output');
+  const lines = createInterface(child.stdout);
+  for await (const line of lines) {
+    const { event, port } = JSON.parse(line) as { event: string; port: number };
+    if (event !== 'listening') continue;
+    child.stdout.resume();
+    return {
+      origin: `ws://127.0.0.1:${port}`,
+      async cpu() {
+        child.send('cpu');
+        const [used] = (await once(child, 'message')) as [number];
+        return used;
+      },
+      async stop() {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      },
+    };
+  }
+  throw new Error('the server ended before it listened');
+}
