@@ -253,23 +253,20 @@ describe('a fault is told at the webhook:', () => {
     await Promise.all([forge(), stall(), fill(), stopReading()]);
   });
 
-  test('an instance that is killed', async () => {
-    const since = performance.now();
-    await kill('app2');
-    await alerted('WsfleetInstanceDown', since);
-    await repair();
-  });
-
   test('NGINX that is restarted, and all who come back', async () => {
-    await until(
-      'no drain is near',
-      60_000,
-      async () => (await query('max_over_time(ws_draining[45s]) == 1')).length === 0,
-    );
+    // A deploy explains it for so long.
+    const deploy = 'max_over_time(ws_draining[45s]) == 1 or changes(process_start_time_seconds{job="app"}[45s]) > 0';
+    await until('no deploy is near', 60_000, async () => (await query(deploy)).length === 0);
     const since = performance.now();
     await kill('nginx');
     await repair();
     await alerted('WsfleetReconnectStorm', since);
+  });
+
+  test('an instance that is killed', async () => {
+    const since = performance.now();
+    await kill('app2');
+    await alerted('WsfleetInstanceDown', since);
   });
 
   test('Redis and NGINX that are down', async () => {
@@ -280,7 +277,7 @@ describe('a fault is told at the webhook:', () => {
 
   test('no instance that is left', async () => {
     const since = performance.now();
-    await Promise.all(['app1', 'app2', 'app3'].map((name) => kill(name)));
+    await Promise.all([kill('app1'), kill('app3')]);
     await alerted('WsfleetAllDown', since);
   });
 });
