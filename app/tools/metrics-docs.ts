@@ -23,8 +23,29 @@ const ofNode = [
   ['process_open_fds', 'open files; each connection is one', 'well below `process_max_fds`'],
 ];
 
+/** Of the exporters: the same. */
+const around = [
+  ['redis_up', 'Redis answers its exporter', '1'],
+  [
+    'redis_memory_used_bytes',
+    'memory of Redis',
+    'well below `redis_memory_max_bytes`: when it is full, publishes are refused',
+  ],
+  ['redis_connected_clients', 'connections to Redis', 'two for each instance, one for the exporter'],
+  ['redis_commands_processed_total', 'commands', 'follows the messages published, and the audits'],
+  ['nginx_up', 'NGINX answers its exporter', '1'],
+  [
+    'nginx_connections_active',
+    'connections of NGINX, on both sides',
+    'twice `ws_connections`, summed over the instances',
+  ],
+  ['nginx_http_requests_total', 'requests, handshakes among them', 'follows the connections opened'],
+];
+
 export function renderMetrics(): string {
   const line = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const others = (list: readonly string[][]) =>
+    list.map(([name = '', help = '', normal = '']) => line(`\`${name}\``, help, normal)).join('\n');
   const rows = (Object.values(metricTable) as MetricRow[]).map(({ name, type, unit, label, help, normal }) =>
     line(`\`${name}\``, type, unit, label ? `\`${label.name}\`` : '', help, normal),
   );
@@ -61,9 +82,17 @@ prom-client’s own, of which these are looked at:
 
 ${line('name', 'what it is', 'what is normal')}
 |---|---|---|
-${ofNode.map(([name = '', help = '', normal = '']) => line(`\`${name}\``, help, normal)).join('\n')}
+${others(ofNode)}
 
 Left out are those with a series for every kind of handle, request or resource that happens to be open.
+
+## Of Redis and NGINX
+
+Their exporters’ own, of which these are looked at:
+
+${line('name', 'what it is', 'what is normal')}
+|---|---|---|
+${others(around)}
 `;
 }
 

@@ -61,6 +61,10 @@ describe('where a setting comes from', () => {
     ['PUBLIC_PORT', '70000'],
     ['TLS', 'yes'],
     ['STICKY_MODE', 'cookie'],
+    ['ALERTS', 'maybe'],
+    ['ALERT_WEBHOOK', 'mailto:someone@example.org'],
+    ['ALERT_WEBHOOK', 'http://example.org/"} ]'],
+    ['ALERTMANAGER_PORT', '0'],
     ['TRUSTED_PROXIES', '10.0.0.0/8; include /etc/passwd'],
   ])('%s=%s is refused by name', (name, value) => {
     const { status, stderr } = command('echo not reached', { [name]: value });
