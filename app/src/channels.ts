@@ -9,7 +9,7 @@ import { encodeTextFrame } from './frame.ts';
 import type { Hub } from './hub.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
-import { encode, ROOM_ALL, ROOM_ME, readTimestamp } from './protocol.ts';
+import { encode, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from './protocol.ts';
 import type { RecentFrames } from './recent-frames.ts';
 import { createRoomFeed, type RoomFeed } from './room-feed.ts';
 import type { Throughput } from './throughput.ts';
@@ -71,6 +71,8 @@ export function createChannels(options: {
 }): Channels {
   const { hub, broker, metrics, throughput, logger } = options;
   const channels = new Map<string, Channel>();
+  /** A message can be followed by its position; asked once, so that it costs nothing else. */
+  const following = logger.isLevelEnabled('debug');
 
   function deliver(name: string, frame: Buffer, except?: string): number {
     const receivers = hub.deliver(name, frame, except);
@@ -80,11 +82,15 @@ export function createChannels(options: {
     return receivers;
   }
 
-  /** The instances' clocks are taken to be one: a machine's, or kept together by NTP. */
-  function deliverMessage(name: string, frame: Buffer, body: Buffer | undefined): void {
-    const receivers = deliver(name, frame);
-    const takenAt = body && receivers > 0 ? readTimestamp(body) : undefined;
+  /** @param body what the frame was made of, unless its message is from a time before */
+  function deliverMessage(name: string, frame: Buffer, position: Position, body: Buffer | undefined): void {
+    const members = deliver(name, frame);
+    // The instances' clocks are taken to be one: a machine's, or kept together by NTP.
+    const takenAt = body && members > 0 ? readTimestamp(body) : undefined;
     if (takenAt !== undefined) metrics.deliveryLatency.observe(Math.max(0, Date.now() - takenAt) / 1000);
+    if (following) {
+      logger.debug({ event: 'delivered', room: name, position, members }, 'a message is on its way to members here');
+    }
   }
 
   function open(name: string): Omit<Channel, 'users' | 'auditPart'> {
@@ -93,7 +99,7 @@ export function createChannels(options: {
       room: name,
       broker,
       recent: options.recent,
-      deliver: (frame, body) => deliverMessage(name, frame, body),
+      deliver: (frame, position, body) => deliverMessage(name, frame, position, body),
       handleHoles(messages, found) {
         metrics.holesFilled.inc(messages);
         metrics.auditFindings.inc(found);
@@ -160,8 +166,13 @@ export function createChannels(options: {
       return feed;
     },
     brokerHandlers: {
-      handleMessage: (name, position, body) => channels.get(name)?.feed?.handleMessage(position, body),
-      handleAnnouncement: (name, body, except) => deliver(name, encodeTextFrame(body), except),
+      handleMessage(name, position, body) {
+        if (following) {
+          logger.debug({ event: 'received', room: name, position }, 'a message came from the broker');
+        }
+        channels.get(name)?.feed?.handleMessage(position, body);
+      },
+      handleAnnouncement: (name, body, except) => void deliver(name, encodeTextFrame(body), except),
       handleRestored: () => syncAll(),
     },
   };

@@ -118,6 +118,8 @@ export function createInstance(options: {
   greeting: Pick<ServerMessages['connected'], 'heartbeat' | 'limits'>;
 }): Instance {
   const { id, hub, broker, channels, roster, metrics, throughput, logger } = options;
+  /** Whether messages are followed, as in channels.ts. */
+  const following = logger.isLevelEnabled('debug');
   const leaving = new Set<Connection>();
   let draining = false;
   let handleEmpty: (() => void) | undefined;
@@ -139,6 +141,13 @@ export function createInstance(options: {
     const receipt = await broker.publish(channel, body, publisher, messageId);
     metrics.publishDuration.observe((performance.now() - begin) / 1000);
     metrics.messagesPublished.inc();
+    if (following) {
+      const { position, duplicate } = receipt;
+      logger.debug(
+        { event: 'published', clientId: connection.id, messageId, room: channel, position, duplicate },
+        'the broker took a message',
+      );
+    }
     return receipt;
   }
 
@@ -157,6 +166,12 @@ export function createInstance(options: {
         hub.leave(channel, connection);
         metrics.resumes.inc(recovery.recovery);
         metrics.messagesReplayed.inc(recovery.replayed);
+        if (following) {
+          logger.debug(
+            { event: 'joined', clientId: connection.id, room: channel, ...recovery },
+            'a member joined; what it missed comes from here on',
+          );
+        }
         begin(recovery);
       },
       write: (frames) => connection.write(frames),

@@ -54,8 +54,12 @@ export function createRoomFeed(options: {
   room: string;
   broker: Broker;
   recent: RecentFrames;
-  /** Fans a frame out to the members. @param body what it was made of, unless its message is from a time before */
-  deliver(frame: Buffer, body: Buffer | undefined): void;
+  /**
+   * Fans a frame out to the members.
+   * @param position only valid during the call
+   * @param body what the frame was made of, unless its message is from a time before
+   */
+  deliver(frame: Buffer, position: Position, body: Buffer | undefined): void;
   /** Tells the members that the history they saw was not continued. */
   handleGap(reason: GapReason, position: Position): void;
   /** Messages never came live and were read, `found` of them because the audit looked. */
@@ -77,7 +81,7 @@ export function createRoomFeed(options: {
     cursor.offset = offset;
     const frame = encodeTextFrame(body, closeBody(cursor));
     frames.push(offset, frame);
-    deliver(frame, recent ? body : undefined);
+    deliver(frame, cursor, recent ? body : undefined);
   }
 
   function hold(position: Position, body: Buffer): void {
