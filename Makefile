@@ -23,9 +23,17 @@ status:
 ## ps: the same as status
 ps: status
 
-## logs: what the parts write, readable ([INSTANCE=app2] [FOLLOW=0])
+## top: the instances live, and what happened last
+top:
+	@$(CLUSTER)/top.sh
+
+## logs: what the parts write, readable ([INSTANCE=app2] [LEVEL=warn] [SINCE=10m] [FOLLOW=0])
 logs:
 	@$(CLUSTER)/logs.sh
+
+## trace: follow one message through the cluster (ROOM=lobby [WAIT=30s])
+trace:
+	@$(CLUSTER)/trace.sh
 
 ## token: print a token (NAME=alice [ROOMS=a,b] [TTL=1h])
 token:

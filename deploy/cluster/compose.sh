@@ -9,17 +9,18 @@ READY_DEADLINE=60 # seconds
 MOST_OPEN_FILES=65536
 
 # In a process of its own, as the other driver's: what a verb sets goes with it.
-driver() (
+driver() { if [ -n "${EXEC:-}" ]; then call_verb "$@"; else (call_verb "$@"); fi; }
+call_verb() {
   verb=compose_$(printf '%s' "$1" | tr - _)
   shift
   "$verb" "$@"
-)
+}
 
 compose() { compose_with_input "$@" </dev/null; }
 compose_with_input() {
   set -- --env-file "$ENV_FILE" "$@"
   if [ "$TLS" = true ]; then set -- -f deploy/nginx/tls/compose.yml "$@"; fi
-  docker compose -f docker-compose.yml "$@"
+  ${EXEC:-} docker compose -f docker-compose.yml "$@"
 }
 
 container() { printf '%s-%s-1' "$COMPOSE_PROJECT_NAME" "$1"; }
@@ -285,33 +286,24 @@ target_of() { # target_of ADDRESS [JOB]
   printf '{"targets":["%s"],"labels":{"instance":"%s","job":"%s"}}' "$1" "$job" "$job"
 }
 
-# The app's lines as they are, for `pretty`; the others' with their names.
 compose_logs() {
-  follow=
-  if [ "${1:-}" = -f ]; then
-    follow='--follow --tail 100'
-    shift
-  fi
-  # shellcheck disable=SC2046,SC2086 # lists of names
-  [ $# -gt 0 ] || set -- $(instances "$INSTANCES") nginx redis $WATCHERS
-  apps='' others=''
-  for part in "$@"; do
-    case $part in app*) apps="$apps $part" ;; *) others="$others $part" ;; esac
+  follow='' from='--tail 200'
+  while [ $# -gt 0 ]; do
+    case $1 in
+      -f) follow=--follow && shift ;;
+      -s) from="--since ${2}s" && shift 2 ;;
+      *) break ;;
+    esac
   done
-  # shellcheck disable=SC2086 # lists of words
-  {
-    [ -z "$others" ] || compose logs --no-color $follow $others &
-    others_pid=$!
-    trap 'kill "$others_pid" 2>/dev/null || :' EXIT
-    trap 'exit 130' INT TERM
-    [ -z "$apps" ] || compose logs --no-log-prefix $follow $apps
-    wait
-  }
+  # shellcheck disable=SC2086 # options
+  compose logs --no-color $follow $from "$@"
 }
 
-compose_pretty() {
-  with_pretty_options docker run --rm -i --network none --read-only --log-driver none "$IMAGE" \
-    node node_modules/.bin/pino-pretty
+compose_filter() {
+  network=$(docker network inspect -f '{{.Name}}' "${COMPOSE_PROJECT_NAME}_backend" 2>/dev/null || say none)
+  tool=$1
+  shift
+  docker run --rm -i --init --network "$network" --read-only --log-driver none "$IMAGE" node "app/tools/$tool.ts" "$@"
 }
 
 compose_ws_url() { say ws://nginx:8081/ws; }

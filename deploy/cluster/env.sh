@@ -15,10 +15,12 @@
 #   tool NAME ARGS...    run app/tools/NAME.ts with the cluster's environment
 #   probe                run app/tools/probe.ts against NGINX, apart from the instances, until standard input ends
 #   configure N          point NGINX and Prometheus at app1..appN; NGINX reloads if that is a change
-#   logs [-f] [PART...]  what the parts wrote
-#   pretty               the app's JSON lines from standard input, for people
+#   logs [-f] [-s SECONDS] [PART...]
+#                        what the parts wrote, as lines `PART | LINE`: the last of each, or all of the last SECONDS
+#   filter NAME ARGS...  run app/tools/NAME.ts over standard input, apart from the instances but where it reaches them
 #   ws-url               the WebSocket on NGINX's internal listener, which lets a probe choose its address
 #   remove [data]        after all is stopped: what the driver made besides (networks, containers); the data, too
+# With EXEC=exec a verb takes the place of the shell that calls it, so that it can be ended by that one's pid.
 set -eu
 
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
@@ -95,6 +97,13 @@ one_of() { # one_of NAME CHOICE...
 whole_number() { # whole_number NAME VALUE MIN MAX
   case $2 in '' | *[!0-9]* | ??????*) fail "$1=$2: expected a number from $3 to $4" ;; esac
   { [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; } || fail "$1=$2: expected a number from $3 to $4"
+}
+# A span of time as people write it, in whole seconds.
+seconds() { # seconds NAME SPAN
+  printf '%s\n' "$2" | awk '
+    !/^[0-9]+[smhd]$/ || length > 7 { exit 1 }
+    { print $0 * (/m$/ ? 60 : /h$/ ? 3600 : /d$/ ? 86400 : 1) }' ||
+    fail "$1=$2: expected a time like 30s, 10m, 2h or 1d"
 }
 one_of TLS true false
 one_of STICKY_MODE ip_hash hash off
@@ -267,18 +276,11 @@ install_packages() {
   export PACKAGES_READY="$ROOT" PATH="$ROOT/node_modules/.bin:$PATH"
 }
 
-with_pretty_options() { # with_pretty_options PINO-PRETTY...
-  "$@" ${BOLD:+--colorize} --singleLine --ignore instanceId,event --messageFormat '{instanceId}  {msg}'
-}
-
 if [ "$DRIVER" = compose ]; then
   . deploy/cluster/compose.sh
 else
   driver() {
     install_packages
-    case $1 in
-      pretty) with_pretty_options pino-pretty ;;
-      *) node deploy/cluster/native.ts "$@" ;;
-    esac
+    ${EXEC:-} node deploy/cluster/native.ts "$@"
   }
 fi

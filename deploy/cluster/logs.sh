@@ -1,9 +1,21 @@
 #!/bin/sh
-# Shows what the parts write, the app's lines made readable: [INSTANCE=app2]. On a terminal it goes on until ctrl-c;
-# FOLLOW=1 or FOLLOW=0 says otherwise.
+# Shows what the parts write, made readable and in the order of time: [INSTANCE=app2] [LEVEL=warn] [SINCE=10m]. On a
+# terminal it goes on until ctrl-c; FOLLOW=1 or FOLLOW=0 says otherwise.
 . "$(dirname "$0")/env.sh"
 
-follow=
-if [ "${FOLLOW:-$([ ! -t 1 ] || echo 1)}" = 1 ]; then follow=-f; fi
-# shellcheck disable=SC2086 # an option or nothing
-driver logs $follow ${INSTANCE:+"$INSTANCE"} | driver pretty
+LEVEL=${LEVEL:-trace}
+one_of LEVEL trace debug info warn error fatal
+FOLLOW=${FOLLOW:-$([ ! -t 1 ] || echo 1)}
+FOLLOW=${FOLLOW:-0}
+one_of FOLLOW 0 1
+since=
+[ -z "${SINCE:-}" ] || since=$(seconds SINCE "$SINCE")
+if [ -n "${INSTANCE:-}" ]; then
+  known=$(driver states | cut -f 1)
+  printf '%s\n' "$known" | grep -qxF "$INSTANCE" ||
+    fail "INSTANCE=$INSTANCE: expected one of: $(printf '%s' "$known" | tr '\n' ' ')"
+fi
+
+if [ "$FOLLOW" = 1 ]; then set -- -f; else set --; fi
+driver logs "$@" ${since:+-s "$since"} ${INSTANCE:+"$INSTANCE"} |
+  driver filter logs --level "$LEVEL" ${since:+--since "$since"} ${BOLD:+--color}

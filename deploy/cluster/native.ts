@@ -7,13 +7,14 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { loadConfig } from '../../app/src/config.ts';
 import { createCluster } from './native/cluster.ts';
 import { tlsDir } from './native/configuration.ts';
+import { writeLogs } from './native/logs.ts';
 import { loadSettings } from './native/settings.ts';
 
 const FETCH_TIMEOUT_MS = 3_000;
-const LOG_LINES = 200;
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -74,12 +75,17 @@ function createVerbs(): Record<string, Verb> {
       await cluster.configure(Number(instances));
       return 0;
     },
-    logs(...args) {
-      const follow = args[0] === '-f';
-      const files = cluster.logFiles(follow ? args.slice(1) : args);
-      if (files.length === 0) return 0;
-      return run('tail', ['-q', '-n', String(LOG_LINES), ...(follow ? ['-F'] : []), ...files]);
+    async logs(...args) {
+      const { values, positionals } = parseArgs({
+        args,
+        options: { follow: { type: 'boolean', short: 'f', default: false }, since: { type: 'string', short: 's' } },
+        allowPositionals: true,
+      });
+      // Who reads them knows which of all the lines are not too old.
+      await writeLogs(cluster.logFiles(positionals), { follow: values.follow, all: values.since !== undefined });
+      return 0;
     },
+    filter: (name = '', ...args) => run(process.execPath, [join(root, `app/tools/${name}.ts`), ...args]),
     'ws-url'() {
       console.log(wsUrl);
       return 0;

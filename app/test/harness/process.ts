@@ -32,10 +32,10 @@ export interface Running {
 export async function run(
   command: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; missing?: string } = {},
+  options: { env?: Record<string, string>; cwd?: string; missing?: string; stdin?: boolean } = {},
 ): Promise<Running> {
   const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     ...(options.env && { env: options.env }),
     ...(options.cwd && { cwd: options.cwd }),
   });
