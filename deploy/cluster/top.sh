@@ -1,0 +1,61 @@
+#!/bin/sh
+# The instances live: state, load, latency, drains, and what happened last. `q` leaves. Where standard input and output are no
+# terminal it prints one table. This shell holds the terminal, so that whatever happens it is put back; app/tools/top.ts
+# draws, and is fed with what only the driver knows.
+. "$(dirname "$0")/env.sh"
+
+STATES_EVERY=5 # seconds, about
+
+states() { printf 'states %s\n' "$(driver states | tr '\t\n' ', ')"; }
+names() { say "$1" | tr ' ' '\n' | sed -n 's/^\(app[0-9]*\),.*/\1/p'; }
+
+now=$(states)
+case $now in *,running,* | *,unhealthy,*) ;; *) fail 'The cluster is not running: make up' ;; esac
+
+if [ ! -t 0 ] || [ ! -t 1 ]; then
+  # shellcheck disable=SC2046 # a list of names
+  { say "$now" && driver logs $(names "$now"); } | driver filter top --once ${BOLD:+--color}
+  exit
+fi
+
+scratch=$(mktemp -d)
+settings=$(stty -g)
+top='' logs=''
+leave() {
+  [ -z "$logs" ] || kill "$logs" 2>/dev/null || :
+  exec 3>&-
+  [ -z "$top" ] || wait "$top" || :
+  stty "$settings"
+  printf '\033[?7h\033[?25h\033[?1049l'
+  cat "$scratch/errors" >&2 || :
+  rm -rf "$scratch"
+}
+at_exit leave
+# What reads the feed may end first.
+trap '' PIPE
+
+mkfifo "$scratch/feed"
+: >"$scratch/errors"
+driver filter top ${BOLD:+--color} <"$scratch/feed" 2>"$scratch/errors" &
+top=$!
+exec 3>"$scratch/feed"
+# A screen of its own, without a cursor or line breaks; keys as they come, and no more than a second's wait for one.
+printf '\033[?1049h\033[?25l\033[?7l'
+stty -icanon -echo min 0 time 10
+
+followed='' round=0
+while kill -0 "$top" 2>/dev/null; do
+  [ $((round % STATES_EVERY)) != 0 ] || now=$(states 2>/dev/null)
+  round=$((round + 1))
+  printf 'size %s\n%s\n' "$(stty size)" "$now" >&3
+  # The logs of instances that were not there a moment ago have to be asked for.
+  if [ "$followed" != "$(names "$now")" ]; then
+    followed=$(names "$now")
+    [ -z "$logs" ] || kill "$logs" 2>/dev/null || :
+    # shellcheck disable=SC2086 # a list of names
+    (EXEC='exec' && driver logs -f $followed) >&3 3>&- 2>/dev/null &
+    logs=$!
+  fi
+  case $(dd bs=1 count=1 2>/dev/null) in q | Q) exit ;; esac
+done
+wait "$top"
