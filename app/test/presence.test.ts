@@ -7,8 +7,9 @@ import { createRedisPresence } from '../src/presence/redis-presence.ts';
 import { within } from './harness/process.ts';
 import { type RedisServer, startRedis } from './harness/redis.ts';
 
-const LEASE_MS = 300;
-const GRACE_MS = 400;
+// Long enough that a busy machine does not miss a renewal.
+const LEASE_MS = 1500;
+const GRACE_MS = 1000;
 
 interface Gone {
   room: string;
