@@ -8,7 +8,12 @@ export default defineConfig({
       {
         test: {
           name: 'app',
-          include: ['app/test/**/*.test.ts', 'app/client/test/**/*.test.ts', '.ci/*.test.ts'],
+          include: [
+            'app/test/**/*.test.ts',
+            'app/client/test/**/*.test.ts',
+            'loadtest/test/report.test.ts',
+            '.ci/*.test.ts',
+          ],
           exclude: ['app/test/browser.test.ts'],
           testTimeout: 20_000,
           hookTimeout: 20_000,
