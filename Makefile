@@ -6,7 +6,7 @@ CLUSTER := sh deploy/cluster
 ## help: list the targets
 help:
 	@sed -n 's/^## \([a-z-]*\): /\1 /p' $(firstword $(MAKEFILE_LIST)) | \
-	  while read -r target text; do printf '  make %-17s%s\n' "$$target" "$$text"; done
+	  while read -r target text; do printf '  make %-18s%s\n' "$$target" "$$text"; done
 
 ## up: start the cluster, or repair it ([DRIVER=native|compose] [INSTANCES=3] and what .env.example lists)
 up:
@@ -58,6 +58,14 @@ scale:
 ## kill: kill an instance, to see what happens (INSTANCE=app2 [SIGNAL=KILL])
 kill:
 	@$(CLUSTER)/kill.sh
+
+## loadtest-compare: two runs side by side (A=loadtest/out/ONE.json B=loadtest/out/OTHER.json)
+loadtest-compare: install
+	@npm run --silent loadtest:compare -- $${A:+"$$A"} $${B:+"$$B"}
+
+## doctor: is this machine set up for so many connections? (CONNECTIONS=10000)
+doctor:
+	@sh deploy/cluster/doctor.sh
 
 ## dev: one instance without Redis or Docker, restarted on change, with a token to use
 dev: install
