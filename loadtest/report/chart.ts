@@ -150,7 +150,7 @@ function drawBand({ name, from, to, row }: Band, next: Band | undefined, { x, en
     return markup`<rect class="strip ${row.colour}" x="${start}%" y="${-14 + row.index * 6}" width="${width}%" height="4"><title>${title}</title></rect>`;
   }
   const room = ((next && next.from > from ? next.from : end) - from) / end;
-  return markup`<rect class="band" x="${start}%" y="0" width="${width}%" height="100%"/><rect class="cap" x="${start}%" y="-3" width="${width}%" height="3"/>${room >= ROOM_FOR_NAME && markup`<text class="band-name" x="${start}%" y="-8">${name}</text>`}`;
+  return markup`<rect class="band" x="${start}%" y="0" width="${width}%" height="100%"/><rect class="cap" x="${start}%" y="-7" width="${width}%" height="3"/>${room >= ROOM_FOR_NAME && markup`<text class="band-name" x="${start}%" y="-11">${name}</text>`}`;
 }
 
 /** A column a point that shows its values while the pointer is over it. */

@@ -16,11 +16,10 @@ export function comparePage(a: Result, b: Result): string {
 <main>
 <div class="verdicts">${verdict('A', a)}${verdict('B', b)}</div>
 ${section('Thresholds', measuredTable('Thresholds', 'Threshold', thresholds))}
-${section('Percentiles', measuredTable('Percentiles', 'Metric', times))}
-${section('Over time', markup`<div class="charts">${comparedCharts(a, b)}</div>`, 'wide')}
 ${section('Counts', measuredTable('Counts', 'Metric', counts))}
-${section('Options', plainTable('Options', options))}
-${section('Where they ran', plainTable('Where they ran', surroundings), 'wide')}
+${section('Over time', markup`<p class="note">The strips above each chart are the restarts, those of A over those of B.</p><div class="charts">${comparedCharts(a, b)}</div>`, 'wide')}
+${section('Percentiles', measuredTable('Percentiles', 'Metric', times))}
+${section('What and where', plainTable('Options, machine and versions', [...options, ...surroundings]))}
 </main>`,
   );
 }

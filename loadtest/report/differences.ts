@@ -25,20 +25,25 @@ export interface Differences {
 /** Two runs of the same differ by less than this: no tendency is read into it. */
 const NOISE = 0.1;
 
+/** More would be read by nobody. */
+const told = ['med', 'p(50)', 'p(95)', 'p(99)', 'max'];
+
 export function differences(a: Result, b: Result): Differences {
   const { columns, rows } = percentiles(a, b);
   return {
     thresholds: thresholds(a, b),
     times: rows.flatMap(({ name, metric }) =>
-      columns.map((statistic) =>
-        difference(
-          `${words(name)}, ${heading(statistic)}`,
-          metric,
-          statistic,
-          valueIn(a, name, statistic),
-          valueIn(b, name, statistic),
+      columns
+        .filter((statistic) => told.includes(statistic))
+        .map((statistic) =>
+          difference(
+            `${words(name)}, ${heading(statistic)}`,
+            metric,
+            statistic,
+            valueIn(a, name, statistic),
+            valueIn(b, name, statistic),
+          ),
         ),
-      ),
     ),
     counts: [...new Map([...counts(a), ...counts(b)])].map(([name, metric]) => ({
       ...difference(words(name), metric, 'count', valueIn(a, name, 'count'), valueIn(b, name, 'count')),
@@ -68,7 +73,10 @@ function difference(
   };
 }
 
-const change = (share: number): string => `${share < 0 ? '−' : '+'}${number(Math.round(Math.abs(share) * 100))} %`;
+function change(share: number): string {
+  const percent = Math.abs(share) * 100;
+  return `${share < 0 ? '−' : '+'}${number(percent < 1 ? Number(percent.toPrecision(1)) : Math.round(percent))} %`;
+}
 
 /** By metric and expression; a threshold that only one of the two has stands there too. */
 function thresholds(a: Result, b: Result): Difference[] {
