@@ -11,10 +11,11 @@ scratch=$(mktemp -d)
 at_exit "rm -rf '$scratch'"
 
 # --- what one connection takes, and what is there anyway (docs/capacity.md)
-KIB_APP=10
+KIB_APP=13
 KIB_NGINX=18
-KIB_KERNEL=16
-MIB_BASE=1536 # Redis with its 512 MB full and forked, instances without connections, Prometheus
+KIB_KERNEL=19
+MIB_INSTANCE=180
+MIB_BASE=1024 # Redis with its 512 MB and what a fork copies of them, Prometheus, NGINX
 
 # What the kit itself sets.
 worker_connections=$(sed -n 's/^ *worker_connections \([0-9]*\);.*/\1/p' deploy/nginx/nginx.conf.template)
@@ -106,7 +107,7 @@ check_network() {
 }
 
 check_memory() {
-  wanted=$((CONNECTIONS * (KIB_APP + KIB_NGINX + KIB_KERNEL) / 1024 + MIB_BASE))
+  wanted=$((CONNECTIONS * (KIB_APP + KIB_NGINX + KIB_KERNEL) / 1024 + INSTANCES * MIB_INSTANCE + MIB_BASE))
   if [ "$SYSTEM" = Darwin ]; then
     memory=$(sysctl -n hw.memsize 2>/dev/null | awk '{ printf "%d", $1 / 1048576 }')
   else
