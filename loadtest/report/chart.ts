@@ -3,6 +3,7 @@
  * of it at positions in per cent, so that it keeps its size on a phone and on paper.
  */
 import { ticks, timeTicks } from './axis.ts';
+import { type Band, drawBands } from './bands.ts';
 import { clock, number, plural, span } from './format.ts';
 import { type Markup, markup } from './markup.ts';
 
@@ -12,15 +13,6 @@ export interface Series {
   readonly colour: string;
   /** One a moment; null where nothing was measured: the line has a hole there. */
   readonly points: readonly (number | null)[];
-}
-
-/** A span of time with something in it: a restart. */
-export interface Band {
-  readonly name: string;
-  readonly from: number;
-  readonly to: number;
-  /** Draws it as a strip in this row on top instead of behind the whole plot. */
-  readonly row?: { readonly index: number; readonly colour: string };
 }
 
 export interface ChartOptions {
@@ -46,8 +38,6 @@ export interface ChartOptions {
 }
 
 const SQUARE = 1000;
-/** Bands that are narrower than this share of the axis, up to the next one, have no room for their name. */
-const ROOM_FOR_NAME = 0.075;
 /** A limit this far above everything is said in words: drawn, it would press the lines flat. */
 const FAR = 4;
 
@@ -69,7 +59,7 @@ ${
     : markup`<svg class="plot" role="img" aria-labelledby="${id}-title ${id}-desc">
 <title id="${id}-title">${title}, ${unit}</title>
 <desc id="${id}-desc">${describe(options)}</desc>
-${options.bands.map((band, index) => drawBand(band, options.bands[index + 1], plot))}
+${drawBands(options.bands, plot.end)}
 ${plot.ticks.map((tick) => {
   const y = plot.y(tick) / 10;
   return markup`<line class="grid" x1="0" x2="100%" y1="${y}%" y2="${y}%"/><text class="label" x="-8" y="${y}%" dy="0.35em" text-anchor="end">${number(tick)}</text>`;
@@ -142,24 +132,14 @@ function areas(series: readonly Series[], { at, x, y }: Plot): Markup[] {
   });
 }
 
-function drawBand({ name, from, to, row }: Band, next: Band | undefined, { x, end }: Plot): Markup {
-  const start = round(x(from) / 10);
-  const width = Math.max(0.3, round(x(to) / 10) - start);
-  const title = `${name} restarted from ${clock(from)} to ${clock(to)}`;
-  if (row) {
-    return markup`<rect class="strip ${row.colour}" x="${start}%" y="${-14 + row.index * 6}" width="${width}%" height="4"><title>${title}</title></rect>`;
-  }
-  const room = ((next && next.from > from ? next.from : end) - from) / end;
-  return markup`<rect class="band" x="${start}%" y="0" width="${width}%" height="100%"/><rect class="cap" x="${start}%" y="-7" width="${width}%" height="3"/>${room >= ROOM_FOR_NAME && markup`<text class="band-name" x="${start}%" y="-11">${name}</text>`}`;
-}
-
 /** A column a point that shows its values while the pointer is over it. */
 function columns({ series, unit, bands, marks }: ChartOptions, { at, x, end }: Plot): Markup[] {
   return at.map((moment, index) => {
+    const next = at[index + 1] ?? end;
     const start = x(moment);
-    const width = x(at[index + 1] ?? end) - start;
+    const width = x(next) - start;
     const values = series.map(({ name, points }) => `${name}: ${number(points[index])} ${unit}`);
-    const over = bands.filter(({ from, to }) => from <= moment && moment <= to).map(({ name }) => `${name} restarts`);
+    const over = bands.filter(({ from, to }) => from < next && moment <= to).map(({ name }) => `${name} restarts`);
     const lines = [clock(moment), ...values, ...(marks?.at.includes(moment) ? [marks.name] : []), ...over];
     return markup`<rect class="column" x="${round(start / 10)}%" y="0" width="${round(width / 10)}%" height="100%"><title>${lines.join('\n')}</title></rect>`;
   });

@@ -1,6 +1,7 @@
 /** The charts of a run, and of two runs over the same axes. */
 import { instancesOf, type Thinned, thin } from './axis.ts';
-import { type Band, type ChartOptions, chart, type Series } from './chart.ts';
+import type { Band } from './bands.ts';
+import { type ChartOptions, chart, type Series } from './chart.ts';
 import { plural } from './format.ts';
 import type { Markup } from './markup.ts';
 import type { Result, Second } from './result.ts';

@@ -54,11 +54,12 @@ export function verdictOf(result: Result): Markup {
     ['clients', number(countOf(result, 'clients_verified'))],
     ['restarts', number(result.restarts.length)],
   ];
+  const known = entries.filter(([, value]) => value !== NONE);
   return markup`<section class="verdict ${verdict === 'PASS' ? 'good' : 'bad'}" aria-label="Verdict">
 <h1>${sign(verdict === 'PASS', 'passed', 'failed')} ${verdict}</h1>
 <p class="reason">${reason(result)}</p>
 <p class="about">${about(result)}; ${result.tool}</p>
-<dl class="key-figures">${entries.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+<dl class="key-figures">${known.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </section>`;
 }
 

@@ -11,9 +11,13 @@ export function reason(result: Result): string {
 }
 
 function passed(result: Result): string {
+  if (result.thresholds.length === 0)
+    return 'The run ended as it should, but no threshold was set: nothing was proved.';
   const deliveries = countOf(result, 'deliveries');
   const subject =
-    deliveries === undefined ? 'Every threshold held' : `${plural(deliveries, 'delivery', 'deliveries')} verified`;
+    deliveries === undefined
+      ? `All of ${plural(result.thresholds.length, 'threshold')} held`
+      : `${plural(deliveries, 'delivery', 'deliveries')} verified`;
   const restarts = result.restarts.length > 0 ? ` across ${plural(result.restarts.length, 'restart')}` : '';
   const flaws = {
     lost: 'none lost',

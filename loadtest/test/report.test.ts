@@ -196,6 +196,20 @@ describe('the page', () => {
     expectSound(comparePage(failingResult(), result));
   });
 
+  test('names restarts that are near to each other in one label, and those that are not by themselves', () => {
+    const restart = (instance: string, from: number) => ({ instance, from, to: from + 4 });
+    const labels = (...restarts: Result['restarts']) => {
+      const all = elements(htmlReport({ ...passingResult(), restarts }));
+      return new Set(withClass(all, 'band-name').map(textOf));
+    };
+    expect(labels(restart('app1', 10), restart('app2', 14), restart('app3', 19))).toEqual(
+      new Set(['app1, app2, app3']),
+    );
+    expect(labels(restart('app1', 10), restart('app2', 50), restart('app3', 55))).toEqual(
+      new Set(['app1', 'app2, app3']),
+    );
+  });
+
   test('keeps the worst second of a day', () => {
     const result = { ...passingResult(), ...degenerate['sixteen instances for a day']?.(passingResult()) };
     const html = htmlReport(result);
@@ -283,7 +297,8 @@ describe('the sentence', () => {
     expect(lost).toBeDefined();
     expect(reason(passingResult())).toContain('none lost, none doubled');
     expect(reason({ ...passingResult(), metrics })).not.toContain('lost');
-    expect(reason({ ...passingResult(), metrics: {}, restarts: [] })).toBe('Every threshold held in 2 min.');
+    expect(reason({ ...passingResult(), metrics: {}, restarts: [] })).toBe('All of 8 thresholds held in 2 min.');
+    expect(reason({ ...passingResult(), thresholds: [] })).toContain('nothing was proved');
   });
 
   test('says that a threshold had no samples, and that the server counts otherwise', () => {
