@@ -28,16 +28,11 @@ ${section('Where it ran', machine(result))}
   );
 }
 
-export const day = (iso: string): string =>
-  iso
-    .replace('T', ' ')
-    .replace(/\..*|Z$|[+-]\d\d:\d\d$/, '')
-    .concat(' UTC');
+const day = (iso: string): string => `${new Date(iso).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
 /** What one run is called: `rolling on native, 2026-11-25 10:00:00 UTC, 2 min`. */
 export function about({ script, driver, startedAt, seconds }: Result): Markup {
-  const utc = new Date(startedAt).toISOString();
-  return markup`<b>${script}</b> on ${driver}, <time datetime="${utc}">${day(utc)}</time>, ${span(seconds)}`;
+  return markup`<b>${script}</b> on ${driver}, <time datetime="${startedAt}">${day(startedAt)}</time>, ${span(seconds)}`;
 }
 
 export function verdictOf(result: Result): Markup {
