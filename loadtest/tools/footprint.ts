@@ -1,5 +1,5 @@
 /**
- * What an idle connection costs: `node loadtest/tools/footprint.ts [CONNECTIONS]` (5000). Starts one instance with the memory broker and
+ * What an idle connection costs: `npm run loadtest:footprint -- [CONNECTIONS]` (5000). Starts one instance with the memory broker and
  * one NGINX before it, opens connections, directly first and then through NGINX, and compares the resident memory of both and the
  * kernel's slab before and after. Linux, loopback only; docs/capacity.md has what it measured.
  */
