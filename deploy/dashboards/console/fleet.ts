@@ -1,0 +1,150 @@
+/** The top of the page: the verdict, the instances, and what happened to them. */
+import { instanceStates } from '../panel.ts';
+import { fillIn, inRange, quantile, rate, rateBy, state } from '../promql.ts';
+import type { Window } from './chart.ts';
+import { byId, h, hueOf, styled } from './element.ts';
+import { type InstanceEvent, readEvents } from './events.ts';
+import { count, duration, format, timeOf } from './format.ts';
+import type { Mark } from './marks.ts';
+import { type ByInstance, byInstance, byName, queryAt, queryRange } from './prometheus.ts';
+import { judge } from './verdict.ts';
+
+export interface Fleet {
+  /** Asks Prometheus and shows the answer. Resolves to the names of the instances and the moments to mark. */
+  load(window: Window, signal: AbortSignal): Promise<{ instances: string[]; marks: Mark[] }>;
+}
+
+const EVENTS_SHOWN = 4;
+
+const now = {
+  states: state(),
+  connections: 'sum by (instance) (ws_connections)',
+  remaining: 'sum by (instance) (ws_drain_remaining)',
+  brokerUp: 'min by (instance) (ws_broker_up)',
+  canaryAge: 'max by (instance) (ws_canary_age_seconds)',
+  received: rateBy('instance', 'ws_messages_received_total'),
+  delivered: rateBy('instance', 'ws_messages_delivered_total'),
+  age: 'time() - max by (instance) (process_start_time_seconds{job="app"})',
+} as const;
+const whole = {
+  latency: quantile(0.99, 'ws_delivery_latency_seconds'),
+  refused: `sum(${rate('ws_messages_refused_total{code=~"UNAVAILABLE|INTERNAL"}')})`,
+  gaps: inRange('ws_gaps_told_total'),
+} as const;
+const past = {
+  up: 'min by (instance) (min_over_time(up{job="app"}[$step]))',
+  draining: 'max by (instance) (max_over_time(ws_draining[$step]))',
+  starts: 'max by (instance) (process_start_time_seconds{job="app"})',
+  connections: 'sum by (instance) (ws_connections)',
+  opened: 'sum by (instance) (ws_connections_opened_total)',
+  resumed: 'sum by (instance) (ws_resumes_total{recovery="recovered"})',
+  broken: 'sum by (instance) (ws_resumes_total{recovery=~"rewound|gap"}) + sum by (instance) (ws_gaps_told_total)',
+} as const;
+
+/** @param open shows an instance in depth */
+export function createFleet(open: (instance: string) => void): Fleet {
+  let all = false;
+  let events: InstanceEvent[] = [];
+  byId('events-more').addEventListener('click', () => {
+    all = !all;
+    writeEvents();
+  });
+
+  function writeEvents(): void {
+    const shown = all ? events : events.slice(0, EVENTS_SHOWN);
+    byId('events').replaceChildren(
+      ...shown.map(({ instance, level, at, text }) =>
+        h(
+          'li',
+          { data: { level } },
+          h('time', { dateTime: new Date(at * 1000).toISOString() }, timeOf(at)),
+          h('span', {}, h('b', {}, instance), ` ${text}`),
+        ),
+      ),
+      ...(events.length === 0 ? [h('li', { className: 'quiet' }, 'No instance came or went.')] : []),
+    );
+    const more = byId('events-more');
+    more.hidden = events.length <= EVENTS_SHOWN;
+    more.textContent = all ? 'Show the latest' : `Show all ${events.length}`;
+  }
+
+  function writeInstances(answers: Record<keyof typeof now, ByInstance>): void {
+    byId('instances').replaceChildren(
+      ...[...answers.states.keys()].sort(byName).map((name) => {
+        const { name: word, level } = instanceStates[answers.states.get(name) ?? 0] ?? instanceStates[0];
+        const left = answers.remaining.get(name) ?? 0;
+        const facts =
+          word === 'down'
+            ? ['does not answer']
+            : [
+                count(answers.connections.get(name) ?? 0, 'connection'),
+                `${format('perSecond', answers.received.get(name) ?? 0)} in, ${format('perSecond', answers.delivered.get(name) ?? 0)} out`,
+                word === 'draining' ? `${left} left to move` : `up ${duration(Math.round(answers.age.get(name) ?? 0))}`,
+              ];
+        const card = h(
+          'button',
+          { className: 'instance', type: 'button', data: { level }, onclick: () => open(name) },
+          h('span', { className: 'instance-name' }, styled(h('i', { className: 'swatch' }), seriesColour(name)), name),
+          h('span', { className: 'pill', data: { level } }, word),
+          ...facts.map((fact) => h('span', { className: 'fact' }, fact)),
+        );
+        card.title = `${name} in depth`;
+        return card;
+      }),
+    );
+  }
+
+  return {
+    async load(window, signal) {
+      const { from, to, step } = window;
+      const view = { range: to - from, step: 5, instance: '' };
+      const ask = async <K extends string>(queries: Readonly<Record<K, string>>) => {
+        const names = Object.keys(queries) as K[];
+        const answers = await Promise.all(names.map((name) => queryAt(fillIn(queries[name], view), to, signal)));
+        return Object.fromEntries(names.map((name, i) => [name, answers[i] ?? []])) as Record<K, (typeof answers)[0]>;
+      };
+      const askRange = async () => {
+        const names = Object.keys(past) as (keyof typeof past)[];
+        const answers = await Promise.all(
+          names.map((name) => queryRange(past[name].replaceAll('$step', `${step}s`), from, to, step, signal)),
+        );
+        return Object.fromEntries(names.map((name, i) => [name, answers[i] ?? []])) as Record<
+          keyof typeof past,
+          (typeof answers)[0]
+        >;
+      };
+      const [each, sums, alerts, history] = await Promise.all([
+        ask(now),
+        ask(whole),
+        queryAt('ALERTS{alertstate="firing"}', to, signal),
+        askRange(),
+      ]);
+      const answers = Object.fromEntries(
+        Object.entries(each).map(([name, series]) => [name, byInstance(series)]),
+      ) as Record<keyof typeof now, ByInstance>;
+      const sum = (name: keyof typeof whole) => sums[name][0]?.points[0]?.[1] ?? Number.NaN;
+      const verdict = judge({
+        ...answers,
+        latency: sum('latency'),
+        refused: sum('refused'),
+        gaps: sum('gaps'),
+        alerts: [...new Set(alerts.map(({ labels }) => labels['alertname'] ?? ''))],
+        range: to - from,
+      });
+      events = readEvents({ ...history, step });
+      byId('verdict').dataset['level'] = verdict.level;
+      byId('answer').textContent = verdict.answer;
+      byId('detail').textContent = verdict.detail;
+      writeInstances(answers);
+      writeEvents();
+      return {
+        instances: [...answers.states.keys()].sort(byName),
+        marks: events.map(({ at, level }) => ({ at, level })),
+      };
+    },
+  };
+}
+
+function seriesColour(name: string): Record<string, string> {
+  return { background: `oklch(var(--series-lightness) var(--series-chroma) ${hueOf(name)})` };
+}

@@ -1,0 +1,100 @@
+/** Whether members get their messages, in one sentence. Pure: from figures to words. */
+import { instanceStates, type Level } from '../panel.ts';
+import { count, duration, list, span } from './format.ts';
+import type { ByInstance } from './prometheus.ts';
+
+export interface Facts {
+  /** Index in `instanceStates`. */
+  states: ByInstance;
+  connections: ByInstance;
+  /** Sent away by a drain, and still here. */
+  remaining: ByInstance;
+  /** 1 while both links to Redis are up. */
+  brokerUp: ByInstance;
+  /** Seconds. */
+  canaryAge: ByInstance;
+  /** Seconds, over the last moments; NaN without messages. */
+  latency: number;
+  /** Publishes per second that were refused because they could not be taken. */
+  refused: number;
+  /** Histories that could not be continued, in the range. */
+  gaps: number;
+  /** Names of the alerts that fire. */
+  alerts: readonly string[];
+  /** Seconds that are shown. */
+  range: number;
+}
+
+export interface Verdict {
+  level: Level;
+  answer: string;
+  detail: string;
+}
+
+/** deploy/dashboards/panels/overview.ts has the same limits. */
+const SLOW_SECONDS = 0.25;
+const LATE_SECONDS = 1;
+const DEAF_SECONDS = 5;
+
+export function judge(facts: Facts): Verdict {
+  const { states, connections, remaining, brokerUp, canaryAge, latency, refused, gaps, alerts, range } = facts;
+  const inState = (name: (typeof instanceStates)[number]['name']) =>
+    [...states].filter(([, index]) => instanceStates[index]?.name === name).map(([instance]) => instance);
+  const where = (values: ByInstance, test: (value: number) => boolean) =>
+    [...values].filter(([, value]) => test(value)).map(([instance]) => instance);
+  const are = (names: readonly string[]) => `${list(names)} ${names.length === 1 ? 'is' : 'are'}`;
+  const sum = (values: ByInstance) => [...values.values()].reduce((total, value) => total + value, 0);
+
+  const ready = inState('ready');
+  const down = inState('down');
+  const draining = inState('draining');
+  const waiting = inState('not ready');
+  const cutOff = where(brokerUp, (up) => up < 1);
+  const deaf = where(canaryAge, (age) => age > DEAF_SECONDS);
+
+  const recently = `in the last ${span(range)}`;
+  const lost =
+    gaps > 0
+      ? `${count(Math.round(gaps), 'history')} could not be continued ${recently}.`
+      : `Nothing was lost ${recently}.`;
+  const others = [
+    down.length > 0 ? `${are(down)} down.` : '',
+    draining.length > 0 ? `${are(draining)} draining, ${count(sum(remaining), 'connection')} left to move.` : '',
+    waiting.length > 0 ? `${are(waiting)} not ready.` : '',
+    alerts.length > 0 ? `${count(alerts.length, 'alert')} firing: ${list(alerts)}.` : '',
+  ];
+  const say = (level: Level, answer: string, ...more: string[]): Verdict => ({
+    level,
+    answer,
+    detail: [...more, ...others, lost].filter((part) => part !== '').join(' '),
+  });
+
+  if (states.size === 0) {
+    return { level: 'bad', answer: 'Nothing is known', detail: 'Prometheus knows of no instance. Is the cluster up?' };
+  }
+  if (cutOff.length > 0 && cutOff.length === brokerUp.size) {
+    return say(
+      'bad',
+      'No: Redis cannot be reached',
+      'Members stay connected, and publishes are refused until it is back.',
+    );
+  }
+  if (ready.length === 0) return say('bad', 'No: no instance takes connections');
+  if (cutOff.length > 0 || deaf.length > 0) {
+    const names = [...new Set([...cutOff, ...deaf])];
+    return say(
+      'bad',
+      `Not those on ${list(names)}`,
+      'Its link to Redis is dead; what it misses comes from the history.',
+    );
+  }
+  if (latency > LATE_SECONDS) return say('bad', `Late: one in a hundred takes over ${duration(latency)}`);
+  if (refused > 0) return say('warn', 'Yes, but some cannot send', 'Publishes are refused; clients send them again.');
+  if (gaps > 0) return say('warn', 'Yes, now; some were told of a gap');
+  if (latency > SLOW_SECONDS) return say('warn', `Yes, slowly: one in a hundred takes over ${duration(latency)}`);
+
+  const pace = Number.isNaN(latency) ? 'No message right now.' : `99 of 100 messages within ${duration(latency)}.`;
+  const size = `${count(sum(connections), 'connection')} on ${count(ready.length + draining.length, 'instance')}.`;
+  if (down.length > 0 || alerts.length > 0) return say('warn', 'Yes', size, pace);
+  return say(draining.length > 0 || waiting.length > 0 ? 'busy' : 'good', 'Yes', size, pace);
+}
