@@ -135,6 +135,9 @@ function createPrometheus(settings: Settings): Part {
         `--storage.tsdb.path=${join(dir, 'data')}`,
         `--web.listen-address=127.0.0.1:${port}`,
         `--web.external-url=http://localhost:${port}`,
+        // wsfleet.html, read anew for each request. There are no libraries.
+        `--web.console.templates=${join(dir, 'consoles')}`,
+        `--web.console.libraries=${join(dir, 'consoles')}`,
       ],
       env: { PATH },
       cwd: settings.dir,
