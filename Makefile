@@ -71,6 +71,10 @@ doctor:
 dev: install
 	@npm run --silent dev
 
+## dashboards: make Grafana's dashboards and the console page from deploy/dashboards/panels.ts
+dashboards: install
+	@npm run --silent dashboards
+
 ## test: lint, types, and all suites
 test: install
 	@sh deploy/cluster/install.sh nginx redis-server prometheus chromium

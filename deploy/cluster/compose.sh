@@ -2,7 +2,7 @@
 # The Compose driver: the verbs of env.sh over docker and docker compose. Services are always named, so that nothing
 # but what is asked for is touched.
 
-export COMPOSE_PROFILES=scaled # all instances are known
+export COMPOSE_PROFILES=scaled,dashboards # all that there may be is known
 COMPOSE_STATE=$CLUSTER_DIR/compose
 IMAGE=$COMPOSE_PROJECT_NAME-app
 READY_DEADLINE=60 # seconds
@@ -41,6 +41,7 @@ compose_prepare() {
   fi
   runs prometheus || free_port PROMETHEUS_PORT "$PROMETHEUS_PORT" 127.0.0.1
   [ "$ALERTS" = false ] || runs alertmanager || free_port ALERTMANAGER_PORT "$ALERTMANAGER_PORT" 127.0.0.1
+  [ "$DASHBOARDS" = false ] || runs grafana || free_port GRAFANA_PORT "$GRAFANA_PORT" 127.0.0.1
   write_files
 
   # shellcheck disable=SC2086 # a list of names
@@ -68,12 +69,12 @@ compose_prepare() {
 # What the containers read, each as a user of its own, however strict the umask of this clone was. Nobody else gets
 # past CLUSTER_DIR.
 write_files() {
-  cp -R deploy/nginx deploy/redis deploy/prometheus deploy/alertmanager "$COMPOSE_STATE"
+  cp -R deploy/nginx deploy/redis deploy/prometheus deploy/alertmanager deploy/dashboards/grafana "$COMPOSE_STATE"
   mkdir -p "$COMPOSE_STATE/nginx/certificate"
   webhooks=$(printf '%s' "$ALERT_WEBHOOKS" | sed 's/[&|\\]/\\&/g')
   sed "s|\${ALERT_WEBHOOKS}|$webhooks|" deploy/alertmanager/alertmanager.yml.template \
     >"$COMPOSE_STATE/alertmanager/alertmanager.yml"
-  for part in nginx redis prometheus alertmanager; do chmod -R a+rX "$COMPOSE_STATE/$part"; done
+  for part in nginx redis prometheus alertmanager grafana; do chmod -R a+rX "$COMPOSE_STATE/$part"; done
   (
     umask 077
     # shellcheck disable=SC2154 # name is set here
@@ -148,7 +149,21 @@ fill_in() {
   CONFIG_REDIS=$(cksum <deploy/redis/redis.conf)
   CONFIG_PROMETHEUS=$(find "$COMPOSE_STATE/prometheus" -name '*.yml' | sort | xargs cat | cksum)
   CONFIG_ALERTMANAGER=$(cksum <"$COMPOSE_STATE/alertmanager/alertmanager.yml")
-  export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS CONFIG_ALERTMANAGER
+  CONFIG_GRAFANA=$(find deploy/dashboards/grafana -type f | sort | xargs cat | cksum)
+  export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS CONFIG_ALERTMANAGER CONFIG_GRAFANA
+}
+
+# Grafana is worth having, and not worth failing for: the console page shows the same.
+compose_dashboards() {
+  image=$(compose config --images grafana)
+  docker image inspect "$image" >/dev/null 2>&1 || {
+    say "Pulling $image"
+    docker pull "$image" >"$COMPOSE_STATE/output" 2>&1 || {
+      note "Going on without Grafana: $image cannot be pulled. The same panels are at $CONSOLE_URL"
+      return 0
+    }
+  }
+  (compose_start grafana) || note "Going on without Grafana. The same panels are at $CONSOLE_URL"
 }
 
 # The first three octets of the backend network: as it is, or before there is one, as the engine would choose.
@@ -196,7 +211,7 @@ compose_states() {
     --filter label=com.docker.compose.oneoff=False)
   # shellcheck disable=SC2086 # a list of ids
   { [ -z "$ids" ] || docker inspect -f "$format" $ids; } |
-    awk -v now="$(date +%s)" -v instances="$INSTANCES" -v most="$MAX_INSTANCES" -v alerts="$ALERTS" '
+    awk -v now="$(date +%s)" -v instances="$INSTANCES" -v most="$MAX_INSTANCES" -v alerts="$ALERTS" -v dashboards="$DASHBOARDS" '
       # Seconds since the epoch of 2026-01-31T12:34:56Z.
       function epoch(t,   y, m, d) {
         y = substr(t, 1, 4) + 0; m = substr(t, 6, 2) + 0; d = substr(t, 9, 2) + 0
@@ -224,6 +239,7 @@ compose_states() {
         row("redis-exporter", "http://redis-exporter:9121")
         row("nginx-exporter", "http://nginx-exporter:9113")
         if (alerts == "true" || lives("alertmanager")) row("alertmanager", "http://alertmanager:9093")
+        if (dashboards == "true" && "grafana" in state || lives("grafana")) row("grafana", "http://grafana:3000")
       }'
 }
 

@@ -14,6 +14,7 @@
 #                        GET from the instance's internal listener, or POST the JSON; the body on standard output
 #   tool NAME ARGS...    run app/tools/NAME.ts with the cluster's environment
 #   probe                run app/tools/probe.ts against NGINX, apart from the instances, until standard input ends
+#   dashboards           start Grafana where it can be had, or say where the same panels are; never fails for it
 #   configure N          point NGINX and Prometheus at app1..appN; NGINX reloads if that is a change
 #   logs [-f] [-s SECONDS] [PART...]
 #                        what the parts wrote, as lines `PART | LINE`: the last of each, or all of the last SECONDS
@@ -76,6 +77,8 @@ PROMETHEUS_PORT=${PROMETHEUS_PORT:-9090}
 ALERTS=${ALERTS:-false}
 ALERT_WEBHOOK=${ALERT_WEBHOOK:-}
 ALERTMANAGER_PORT=${ALERTMANAGER_PORT:-9093}
+DASHBOARDS=${DASHBOARDS:-true}
+GRAFANA_PORT=${GRAFANA_PORT:-3001}
 CLUSTER_DIR=${CLUSTER_DIR:-.cluster}
 NATIVE_PORT_BASE=${NATIVE_PORT_BASE:-18100}
 COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-wsfleet}
@@ -106,12 +109,14 @@ seconds() { # seconds NAME SPAN
     fail "$1=$2: expected a time like 30s, 10m, 2h or 1d"
 }
 one_of TLS true false
+one_of DASHBOARDS true false
 one_of STICKY_MODE ip_hash hash off
 one_of ALERTS true false
 whole_number PUBLIC_PORT "$PUBLIC_PORT" 1 65535
 whole_number TLS_PORT "$TLS_PORT" 1 65535
 whole_number PROMETHEUS_PORT "$PROMETHEUS_PORT" 1 65535
 whole_number ALERTMANAGER_PORT "$ALERTMANAGER_PORT" 1 65535
+whole_number GRAFANA_PORT "$GRAFANA_PORT" 1 65535
 whole_number NATIVE_PORT_BASE "$NATIVE_PORT_BASE" 1024 65435
 case $TRUSTED_PROXIES in
   *[!0-9a-fA-F.:/,]*) fail "TRUSTED_PROXIES=$TRUSTED_PROXIES: expected CIDRs, comma-separated" ;;
@@ -144,7 +149,7 @@ STOP_GRACE=$(printf '%s\n' "${SHUTDOWN_DEADLINE:-20s}" | awk '
 
 export DRIVER PUBLIC_PORT PUBLIC_BIND TLS TLS_PORT TLS_CERT TLS_KEY STICKY_MODE TRUSTED_PROXIES PROMETHEUS_PORT
 export ALERTS ALERT_WEBHOOKS ALERTMANAGER_PORT
-export CLUSTER_DIR ENV_FILE NATIVE_PORT_BASE COMPOSE_PROJECT_NAME NGINX_REALIP STOP_GRACE
+export DASHBOARDS GRAFANA_PORT CLUSTER_DIR ENV_FILE NATIVE_PORT_BASE COMPOSE_PROJECT_NAME NGINX_REALIP STOP_GRACE
 
 # A cluster that is there keeps its driver and its size, until it is told otherwise.
 remembered() { [ ! -f "$CLUSTER_DIR/$1" ] || cat "$CLUSTER_DIR/$1"; }
@@ -243,6 +248,8 @@ else
   PUBLIC_URL=http://$public_host:$PUBLIC_PORT WEBSOCKET_URL=ws://$public_host:$PUBLIC_PORT/ws
 fi
 PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT ALERTMANAGER_URL=http://localhost:$ALERTMANAGER_PORT
+CONSOLE_URL=$PROMETHEUS_URL/consoles/wsfleet.html
+GRAFANA_URL=http://localhost:$GRAFANA_PORT
 
 # .env with the secrets, made on first use; one that is there is kept, and completed.
 ensure_env_file() {

@@ -71,6 +71,11 @@ function createVerbs(): Record<string, Verb> {
     },
     tool,
     probe: () => tool('probe', wsUrl),
+    dashboards() {
+      const page = `http://localhost:${settings.prometheusPort}/consoles/wsfleet.html`;
+      console.error(`Grafana comes with the Compose driver; the same panels are at ${page}`);
+      return 0;
+    },
     async configure(instances) {
       await cluster.configure(Number(instances));
       return 0;

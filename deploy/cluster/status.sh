@@ -15,7 +15,7 @@ done <"$scratch/states"
 wait
 
 # One line a part: NAME STATE UPTIME CONNECTIONS MESSAGES/S BYTES ID URL, with - for what there is not.
-wanted=" $(instances "$INSTANCES")nginx redis $WATCHERS "
+wanted=" $(instances "$INSTANCES")nginx redis $WATCHERS grafana "
 while IFS=$tab read -r name state id uptime url; do
   connections=- messages=- bytes=-
   case $name in
@@ -38,9 +38,13 @@ while IFS=$tab read -r name state id uptime url; do
     "$name" "${state:--}" "${uptime:--}" "$connections" "$messages" "$bytes" "${id:--}" "${url:--}"
 done <"$scratch/states" >"$scratch/rows"
 
+grafana=-
+! grep -q '^grafana' "$scratch/rows" || grafana=$GRAFANA_URL
+
 if [ "${JSON:-}" = 1 ]; then
   awk -F '\t' -v driver="$DRIVER" -v ok="$([ -s "$scratch/wrong" ] && echo false || echo true)" \
-    -v page="$PUBLIC_URL" -v websocket="$WEBSOCKET_URL" -v prometheus="$PROMETHEUS_URL" '
+    -v page="$PUBLIC_URL" -v websocket="$WEBSOCKET_URL" -v prometheus="$PROMETHEUS_URL" \
+    -v dashboards="$CONSOLE_URL" -v grafana="$grafana" '
     function number(name, value) { return "\"" name "\":" (value == "-" ? "null" : value) }
     function text(name, value) { return number(name, value == "-" ? value : "\"" value "\"") }
     function list(items, item) { return items (items == "" ? "" : ",") "{" item "}" }
@@ -52,7 +56,8 @@ if [ "${JSON:-}" = 1 ]; then
       else parts = list(parts, common)
     }
     END {
-      urls = text("page", page) "," text("websocket", websocket) "," text("prometheus", prometheus)
+      urls = text("page", page) "," text("websocket", websocket) "," text("prometheus", prometheus) \
+        "," text("dashboards", dashboards) "," text("grafana", grafana)
       printf "{%s,\"ok\":%s,\"instances\":[%s],\"parts\":[%s],\"urls\":{%s}}\n", \
         text("driver", driver), ok, instances, parts, urls
     }' "$scratch/rows"
@@ -78,7 +83,8 @@ awk -F '\t' -v bold="$BOLD" -v green="$GREEN" -v red="$RED" -v yellow="$YELLOW" 
     printf colour "● " columns reset "\n", $1, $2, span($3), $4, rounded("%.1f", $5), rounded("%.0f MB", memory)
   }' "$scratch/rows"
 printf '\n'
-printf '  %-16s%s\n' Page "$PUBLIC_URL" WebSocket "$WEBSOCKET_URL" Prometheus "$PROMETHEUS_URL"
+printf '  %-16s%s\n' Page "$PUBLIC_URL" WebSocket "$WEBSOCKET_URL" Prometheus "$PROMETHEUS_URL" Dashboards "$CONSOLE_URL"
+[ "$grafana" = - ] || printf '  %-16s%s\n' Grafana "$grafana"
 [ "$ALERTS" = false ] || printf '  %-16s%s\n' Alerts "$ALERTMANAGER_URL"
 printf '\n'
 

@@ -9,8 +9,9 @@ ensure_env_file
 driver prepare
 remember driver "$DRIVER"
 wanted=$(instances "$INSTANCES")
+dashboards=$([ "$DASHBOARDS" = false ] || echo grafana)
 surplus=$(for name in $(running_parts); do
-  case " ${wanted}nginx redis $WATCHERS " in *" $name "*) ;; *) echo "$name" ;; esac
+  case " ${wanted}nginx redis $WATCHERS $dashboards " in *" $name "*) ;; *) echo "$name" ;; esac
 done)
 
 # shellcheck disable=SC2086 # lists of names
@@ -20,6 +21,7 @@ done)
   remember instances "$INSTANCES"
   driver configure "$INSTANCES"
   driver start nginx $WATCHERS
+  [ "$DASHBOARDS" = false ] || driver dashboards
   [ -z "$surplus" ] || driver stop $surplus | sed -n '/^app/s/ / drained, exit code /p'
 }
 say "Up in $(($(date +%s) - begin)) s"

@@ -25,7 +25,7 @@ export interface Status {
     connections: number | null;
   }[];
   parts: { name: string; state: string; pid?: number | null; container?: string | null; url: string }[];
-  urls: { page: string; websocket: string; prometheus: string };
+  urls: { page: string; websocket: string; prometheus: string; dashboards: string; grafana: string | null };
 }
 
 export interface TestCluster {
@@ -57,6 +57,7 @@ export async function createTestCluster(settings: Readonly<Record<string, string
     TLS_PORT: String(base + 102),
     PROMETHEUS_PORT: String(base + 103),
     ALERTMANAGER_PORT: String(base + 93),
+    GRAFANA_PORT: String(base + 104),
     ...settings,
   };
   const make: TestCluster['make'] = (target, more = {}) =>
@@ -136,7 +137,7 @@ export async function freePorts(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const base = 20_000 + 110 * Math.floor(Math.random() * 100);
     const taken = await Promise.all(
-      Array.from({ length: 104 }, (_, offset) => portProblem('127.0.0.1', base + offset)),
+      Array.from({ length: 105 }, (_, offset) => portProblem('127.0.0.1', base + offset)),
     );
     if (taken.every((problem) => problem === undefined)) return base;
   }

@@ -1,6 +1,6 @@
 /** One chart with its legend: uPlot, fed with what Prometheus answers. */
 import uPlot from 'uplot';
-import type { Panel } from '../panel.ts';
+import type { Panel, Unit } from '../panel.ts';
 import { h, hueOf, styled } from './element.ts';
 import { format, timeOf } from './format.ts';
 import type { Mark } from './marks.ts';
@@ -26,8 +26,16 @@ export interface Chart {
 type Numbers = (number | null)[];
 
 const HEIGHT = 190;
-/** Lines that stay at 0 are left out of the legend when there are more than so many. */
-const LEGEND_LINES = 6;
+/** Lines that stay at 0 are left out when there are more than so many. */
+const MANY_LINES = 6;
+/** Where the axis may have its ticks: no half connections, and bytes by powers of two. */
+const STEPS: Partial<Record<Unit, number[]>> = {
+  count: [1, 2, 5]
+    .flatMap((digit) => [0, 1, 2, 3, 4, 5, 6, 7, 8].map((power) => digit * 10 ** power))
+    .sort((a, b) => a - b),
+  bytes: Array.from({ length: 44 }, (_, power) => 2 ** power),
+  bytesPerSecond: Array.from({ length: 44 }, (_, power) => 2 ** power),
+};
 /** All charts show the time that the mouse is at. */
 const sync = uPlot.sync('console');
 
@@ -37,7 +45,9 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
   const legend = h('ul', { className: 'legend' });
   const element = h('div', { className: 'chart' }, canvas, legend);
   let plot: uPlot | undefined;
-  let lines: readonly Line[] = [];
+  let lines: readonly (Line & { hue: number })[] = [];
+  /** How many more there are, all at 0. */
+  let flat = 0;
   let values: Numbers[] = [];
   let times: number[] = [];
   let marks: readonly Mark[] = [];
@@ -45,8 +55,7 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
   let shown = '';
 
   const colour = (index: number, alpha = 1) => {
-    const hue = hueOf(lines[index]?.name ?? '', index);
-    return `oklch(${css('--series-lightness')} ${css('--series-chroma')} ${hue} / ${alpha})`;
+    return `oklch(${css('--series-lightness')} ${css('--series-chroma')} ${lines[index]?.hue} / ${alpha})`;
   };
 
   function build(): void {
@@ -71,7 +80,12 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
         },
         axes: [
           { ...axis, grid: { show: false }, size: 26, space: 70, values: clockTicks },
-          { ...axis, grid, size: 62, space: 34, gap: 6, values: (_, ticks) => ticks.map((t) => format(panel.unit, t)) },
+          {
+            ...axis,
+            ...{ grid, size: 62, space: 34, gap: 6 },
+            ...(STEPS[panel.unit] && { incrs: STEPS[panel.unit] as number[] }),
+            values: (_, ticks) => ticks.map((tick) => format(panel.unit, tick)),
+          },
         ],
         series: [
           {},
@@ -137,29 +151,22 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
     }
   }
 
-  /** The last values, or those at the mouse; largest first, and what stays at 0 only where there is room for it. */
+  /** The last values, or those at the mouse. */
   function writeLegend(): void {
     const at = plot?.cursor.idx ?? undefined;
-    const rows = lines.map(({ name }, index) => ({
-      name,
-      index,
-      value: values[index]?.[at ?? lastOf(values[index])],
-      flat: values[index]?.every((value) => !value) ?? true,
-    }));
-    const some = rows.length > LEGEND_LINES && rows.some(({ flat }) => !flat) ? rows.filter(({ flat }) => !flat) : rows;
-    const kept = some.length > LEGEND_LINES * 2 ? some.slice(0, LEGEND_LINES * 2) : some;
-    const left = rows.length - kept.length;
     legend.replaceChildren(
-      ...kept.map(({ name, index, value }) =>
+      ...lines.map(({ name }, index) =>
         h(
           'li',
           {},
           styled(h('i', { className: 'swatch', ariaHidden: 'true' }), { background: colour(index) }),
           h('span', { className: 'legend-name' }, name),
-          h('b', {}, format(panel.unit, value)),
+          h('b', {}, format(panel.unit, values[index]?.[at ?? lastOf(values[index])])),
         ),
       ),
-      ...(left > 0 ? [h('li', { className: 'legend-more' }, `${left} more at 0`)] : []),
+      ...(flat > 0
+        ? [h('li', { className: 'legend-more' }, `${lines.length > 0 ? `${flat} more` : `all ${flat}`} at 0`)]
+        : []),
       ...(at !== undefined ? [h('li', { className: 'legend-time' }, timeOf(times[at] ?? 0))] : []),
     );
   }
@@ -173,11 +180,18 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
     element,
     repaint: () => plot && build(),
     draw(newLines, window, newMarks) {
-      lines = newLines;
       marks = newMarks;
       range = [window.from, window.to];
       times = gridOf(window);
-      values = lines.map(({ points }) => align(points, times, window.step));
+      const rows = newLines.map((line, place) => ({
+        line: { ...line, hue: hueOf(line.name, place) },
+        numbers: align(line.points, times, window.step),
+      }));
+      const kept =
+        rows.length > MANY_LINES || panel.stacked ? rows.filter(({ numbers }) => numbers.some(Boolean)) : rows;
+      flat = rows.length - kept.length;
+      lines = kept.map(({ line }) => line);
+      values = kept.map(({ numbers }) => numbers);
       // uPlot keeps its lines; others need another plot.
       const names = lines.map(({ name }) => name).join('\n');
       if (plot && names === shown) {

@@ -3,10 +3,10 @@ import { instanceStates, type Unit, upDown } from '../panel.ts';
 
 const NOTHING = '–';
 
-/** Three digits that count, and no needless zeros. */
+/** Two or three digits that count, and no needless zeros. */
 function digits(value: number): string {
   const size = Math.abs(value);
-  const fraction = size >= 100 || Number.isInteger(value) ? 0 : size >= 10 ? 1 : 2;
+  const fraction = size >= 100 || Number.isInteger(value) ? 0 : size >= 1 ? 1 : 2;
   return value.toLocaleString('en', { maximumFractionDigits: fraction });
 }
 
