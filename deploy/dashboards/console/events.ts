@@ -32,10 +32,8 @@ export interface InstanceEvent {
 
 type Points = Series['points'];
 
-/** How long after an instance ended its clients are expected elsewhere. */
+/** How long after an instance was cut off its clients are expected elsewhere. */
 const SETTLE_SECONDS = 45;
-/** How long before its end a drain is looked for; the longest SHUTDOWN_DEADLINE that makes sense. */
-const DRAIN_SECONDS = 120;
 
 export function readEvents(history: History): InstanceEvent[] {
   const names = [...new Set(history.up.map(({ labels }) => labels['instance'] ?? ''))].sort(byName);
@@ -55,15 +53,21 @@ function eventsOf(instance: string, history: History): InstanceEvent[] {
   const swaps = starts.slice(1).filter((start) => !downs.some((down) => down <= start + step && start - down < 3600));
   const ends = [...downs.map((at) => ({ at, down: true })), ...swaps.map((at) => ({ at, down: false }))];
 
+  /** Beginnings that are part of another event. */
+  const told = new Set<number | undefined>();
   for (const { at, down } of ends) {
     const back = starts.find((start) => start > at - 2 * step);
-    const drain = of(history.draining).filter(
-      ([time, value]) => value === 1 && time <= at && time > at - DRAIN_SECONDS,
-    );
-    const since = drain[0]?.[0];
+    const life = starts.findLast((start) => start < at) ?? 0;
+    const since = of(history.draining).find(([time, value]) => value === 1 && time > life && time <= at)?.[0];
     const began = since ?? at;
     const held = of(history.connections).findLast(([time]) => time < began)?.[1] ?? 0;
-    const moved = movedTo(history, instance, began - step, (since === undefined ? at : (back ?? at)) + SETTLE_SECONDS);
+    const killed = since === undefined && down && (back === undefined || back - at > step);
+    // Whoever drains is left before it ends, and then, in a roll, it is the next one's turn.
+    const settled = killed
+      ? at + SETTLE_SECONDS
+      : Math.max(at, Math.min(at + step, nextDrain(history, instance, at) - step));
+    const moved = movedTo(history, instance, began - step, settled);
+    if (!killed) told.add(back);
     if (since !== undefined) {
       const after =
         back === undefined ? 'and has not come back' : `and was back after ${duration(Math.max(1, back - since))}`;
@@ -71,7 +75,7 @@ function eventsOf(instance: string, history: History): InstanceEvent[] {
         ...{ instance, kind: 'drained', level: 'busy', at: since },
         text: `drained ${count(held, 'connection')} ${after}. ${moved}`,
       });
-    } else if (down && (back === undefined || back - at > step)) {
+    } else if (killed) {
       events.push({
         ...{ instance, kind: 'killed', level: 'bad', at },
         text: `went down without draining: ${count(held, 'connection')} cut. ${moved}`,
@@ -84,10 +88,18 @@ function eventsOf(instance: string, history: History): InstanceEvent[] {
     }
   }
   for (const start of starts) {
-    const told = ends.some(({ at }) => start > at - 2 * step && start - at <= step + DRAIN_SECONDS / 4);
-    if (start > begun && !told) events.push({ instance, kind: 'started', level: 'good', at: start, text: 'started.' });
+    if (start > begun && !told.has(start))
+      events.push({ instance, kind: 'started', level: 'good', at: start, text: 'started.' });
   }
   return events;
+}
+
+/** When another instance is first seen to drain. */
+function nextDrain({ draining }: History, instance: string, after: number): number {
+  const times = draining
+    .filter(({ labels }) => labels['instance'] !== instance)
+    .flatMap(({ points }) => points.filter(([time, value]) => value === 1 && time > after).map(([time]) => time));
+  return Math.min(...times, Number.POSITIVE_INFINITY);
 }
 
 /** What the other instances saw of its clients. */

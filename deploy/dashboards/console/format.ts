@@ -74,8 +74,8 @@ export function span(seconds: number): string {
   return rounded === 1 ? name : `${rounded} ${name}s`;
 }
 
-export function count(number: number, one: string): string {
-  return `${number.toLocaleString('en')} ${one}${number === 1 ? '' : 's'}`;
+export function count(number: number, one: string, several = `${one}s`): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? one : several}`;
 }
 
 /** "app1", "app1 and app2", "app1, app2 and app3". */

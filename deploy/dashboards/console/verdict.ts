@@ -55,7 +55,7 @@ export function judge(facts: Facts): Verdict {
   const recently = `in the last ${span(range)}`;
   const lost =
     gaps > 0
-      ? `${count(Math.round(gaps), 'history')} could not be continued ${recently}.`
+      ? `${count(Math.round(gaps), 'history', 'histories')} could not be continued ${recently}.`
       : `Nothing was lost ${recently}.`;
   const others = [
     down.length > 0 ? `${are(down)} down.` : '',

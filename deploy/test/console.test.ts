@@ -1,0 +1,177 @@
+/** What the console page says: the verdict, and the events that it reads out of the series. */
+import { describe, expect, test } from 'vitest';
+import { type History, readEvents } from '../dashboards/console/events.ts';
+import type { Series } from '../dashboards/console/prometheus.ts';
+import { type Facts, judge } from '../dashboards/console/verdict.ts';
+import { levelOf, linesOf, noneIsGood, warnAbove } from '../dashboards/panel.ts';
+import { fillIn, stepOf } from '../dashboards/promql.ts';
+
+const each = (values: Record<string, number>) => new Map(Object.entries(values));
+const well: Facts = {
+  states: each({ app1: 3, app2: 3, app3: 3 }),
+  connections: each({ app1: 20, app2: 20, app3: 20 }),
+  remaining: each({ app1: 0, app2: 0, app3: 0 }),
+  brokerUp: each({ app1: 1, app2: 1, app3: 1 }),
+  canaryAge: each({ app1: 0.5, app2: 0.9, app3: 0.1 }),
+  latency: 0.003,
+  refused: 0,
+  gaps: 0,
+  alerts: [],
+  range: 900,
+};
+
+describe('the verdict', () => {
+  test.each<[string, Partial<Facts>, string, string]>([
+    ['all is well', {}, 'good', 'Yes: 60 connections on 3 instances. 99 of 100 messages within 3 ms. Nothing was lost'],
+    ['nobody writes', { latency: Number.NaN }, 'good', 'Yes: 60 connections on 3 instances. No message right now.'],
+    [
+      'one drains',
+      { states: each({ app1: 3, app2: 1 }), remaining: each({ app2: 7 }) },
+      'busy',
+      'app2 is draining, 7 connections left to move.',
+    ],
+    ['one is down', { states: each({ app1: 3, app2: 0 }) }, 'warn', 'app2 is down.'],
+    ['an alert fires', { alerts: ['CertificateExpires'] }, 'warn', '1 alert firing: CertificateExpires.'],
+    ['publishes are refused', { refused: 2 }, 'warn', 'Yes, but some cannot send'],
+    ['a gap was told', { gaps: 3 }, 'warn', '3 histories could not be continued in the last 15 minutes.'],
+    ['messages are slow', { latency: 0.4 }, 'warn', 'Yes, slowly'],
+    ['messages are late', { latency: 2 }, 'bad', 'Late: one in a hundred takes over 2 s'],
+    ['one hears nothing', { canaryAge: each({ app1: 0.5, app2: 9 }) }, 'bad', 'Not those on app2'],
+    ['one lost Redis', { brokerUp: each({ app1: 1, app2: 0 }) }, 'bad', 'Not those on app2'],
+    [
+      'Redis is gone',
+      { brokerUp: each({ app1: 0, app2: 0 }), states: each({ app1: 2, app2: 2 }) },
+      'bad',
+      'No: Redis cannot be reached',
+    ],
+    [
+      'all are down',
+      { states: each({ app1: 0, app2: 0 }), brokerUp: each({}) },
+      'bad',
+      'No: no instance takes connections',
+    ],
+    ['nothing is known', { states: each({}) }, 'bad', 'Nothing is known'],
+  ])('when %s', (_, facts, level, words) => {
+    const verdict = judge({ ...well, ...facts });
+    expect(verdict.level).toBe(level);
+    expect(`${verdict.answer}: ${verdict.detail}`).toContain(words);
+  });
+});
+
+describe('what happened', () => {
+  const STEP = 5;
+  /** Series over times 0, 5, 10, ...; null where there is no point. */
+  const series = (values: Record<string, (number | null)[]>): Series[] =>
+    Object.entries(values).map(([instance, row]) => ({
+      labels: { instance },
+      points: row.flatMap((value, index) => (value === null ? [] : [[index * STEP, value] as const])),
+    }));
+  const history = (
+    rows: Partial<Record<Exclude<keyof History, 'step'>, Record<string, (number | null)[]>>>,
+  ): History => {
+    const of = (name: keyof typeof rows) => series(rows[name] ?? {});
+    return {
+      ...{ up: of('up'), draining: of('draining'), starts: of('starts'), connections: of('connections') },
+      ...{ opened: of('opened'), resumed: of('resumed'), broken: of('broken'), step: STEP },
+    };
+  };
+  const told = (from: History) => readEvents(from).map(({ kind, at, text }) => ({ kind, at, text }));
+
+  test('is nothing while all run on', () => {
+    expect(told(history({ up: { app1: [1, 1, 1] }, starts: { app1: [-900, -900, -900] } }))).toEqual([]);
+  });
+
+  test('is a drain with what became of its connections, and how long it took', () => {
+    const rolled = history({
+      up: { app1: [1, 1, 1, 0, 1, 1], app2: [1, 1, 1, 1, 1, 1] },
+      draining: { app1: [0, 1, 1, null, 0, 0], app2: [0, 0, 0, 0, 0, 0] },
+      starts: { app1: [-900, -900, -900, null, 18, 18], app2: [-900, -900, -900, -900, -900, -900] },
+      connections: { app1: [30, 20, 4, null, 0, 0], app2: [30, 40, 56, 60, 60, 60] },
+      opened: { app2: [30, 40, 56, 60, 60, 60] },
+      resumed: { app2: [0, 20, 52, 60, 60, 60] },
+      broken: { app2: [0, 0, 0, 0, 0, 0] },
+    });
+    expect(told(rolled)).toEqual([
+      {
+        kind: 'drained',
+        at: 5,
+        text: 'drained 30 connections and was back after 13 s. The others took 30 connections and resumed 60 rooms. Nothing was lost.',
+      },
+    ]);
+  });
+
+  test('is a kill when it goes without a drain, and a start when it comes back', () => {
+    const killed = history({
+      up: { app1: [1, 1, 0, 0, 0, 1], app2: [1, 1, 1, 1, 1, 1] },
+      draining: { app1: [0, 0, null, null, null, 0] },
+      starts: { app1: [-900, -900, null, null, null, 22], app2: [-900, -900, -900, -900, -900, -900] },
+      connections: { app1: [30, 31, null, null, null, 0] },
+      opened: { app2: [30, 30, 61, 61, 61, 61] },
+      resumed: { app2: [0, 0, 62, 62, 62, 62] },
+      broken: { app2: [0, 0, 1, 1, 1, 1] },
+    });
+    expect(told(killed)).toEqual([
+      { kind: 'started', at: 22, text: 'started.' },
+      {
+        kind: 'killed',
+        at: 10,
+        text: 'went down without draining: 31 connections cut. The others took 31 connections and resumed 62 rooms. 1 room could not go on: something was lost.',
+      },
+    ]);
+  });
+
+  test('is a kill even soon after a drain of the process before', () => {
+    const both = history({
+      up: { app1: [1, 1, 1, 1, 0, 0, 0] },
+      draining: { app1: [0, 1, 0, 0, null, null, null] },
+      starts: { app1: [-900, -900, 8, 8, null, null, null] },
+      connections: { app1: [30, 20, 0, 9, null, null, null] },
+    });
+    expect(told(both).map(({ kind, at }) => ({ kind, at }))).toEqual([
+      { kind: 'killed', at: 20 },
+      { kind: 'drained', at: 5 },
+    ]);
+  });
+
+  test('is a restart when another process answers between two looks', () => {
+    const swapped = history({
+      up: { app1: [1, 1, 1, 1] },
+      starts: { app1: [-900, -900, 8, 8] },
+      connections: { app1: [2, 2, 0, 0] },
+    });
+    expect(told(swapped)).toEqual([
+      { kind: 'restarted', at: 8, text: 'was restarted, holding 2 connections. Nothing was lost.' },
+    ]);
+  });
+
+  test('counts on when the counter of another instance begins anew', () => {
+    const both = history({
+      up: { app1: [1, 0, 0, 0], app2: [1, 1, 1, 1] },
+      starts: { app1: [-900, null, null, null], app2: [-900, -900, 12, 12] },
+      connections: { app1: [7, null, null, null] },
+      opened: { app2: [100, 103, 4, 4] },
+    });
+    expect(readEvents(both).find(({ kind }) => kind === 'killed')?.text).toContain('The others took 7 connections');
+  });
+});
+
+test('queries are filled in as Grafana does it for a scrape interval of 5 s', () => {
+  const expr = 'rate(a{instance="$instance"}[$__rate_interval]) + increase(b[$__range])';
+  expect(fillIn(expr, { range: 900, step: 5, instance: 'app2' })).toBe(
+    'rate(a{instance="app2"}[20s]) + increase(b[900s])',
+  );
+  expect(fillIn(expr, { range: 86_400, step: 600, instance: '' })).toContain('[605s]');
+});
+
+test('a chart has no more points than it is given, however long its range', () => {
+  for (const range of [60, 900, 3600, 86_400, 604_800]) expect(range / stepOf(range, 240)).toBeLessThanOrEqual(240);
+});
+
+test('a threshold begins at its value', () => {
+  expect([0, 1, 4.9, 5].map((value) => levelOf(warnAbove(1, 5), value))).toEqual(['good', 'warn', 'warn', 'bad']);
+  expect([0, 1].map((value) => levelOf(noneIsGood, value))).toEqual(['good', 'bad']);
+});
+
+test('panels stand in lines of three at most, none of which is left half empty', () => {
+  expect([1, 2, 3, 4, 5, 6, 7].map(linesOf)).toEqual([[1], [2], [3], [2, 2], [3, 2], [3, 3], [3, 2, 2]]);
+});
