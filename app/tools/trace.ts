@@ -12,6 +12,8 @@ import { loadConfig } from '../src/config.ts';
 import type { ServerMessage } from '../src/protocol.ts';
 
 const MAX_ATTEMPTS = 256;
+/** How long one connection may take: an instance that is stopped takes it, and says nothing. */
+const ATTEMPT_MS = 1000;
 
 const { values, positionals } = parseArgs({
   options: {
@@ -33,8 +35,9 @@ if (!url || !room || wanted.length === 0 || !(waitMs > 0)) {
 const config = loadConfig(process.env);
 const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
 const token = auth.sign({ userId: 'wsfleet:trace', username: 'trace' }, 2 * waitMs + 60_000);
-/** For everything together. */
+/** For everything together; half of it at most until there are members to send to. */
 const deadline = AbortSignal.timeout(waitMs);
+const connecting = AbortSignal.timeout(waitMs / 2);
 
 interface Member {
   instance: string;
@@ -46,7 +49,11 @@ const sockets: WebSocket[] = [];
 const isNews = (message: ServerMessage) => message.type === 'message' && message.payload.room === room;
 
 /** The first message that matches from now on, with the moment of its arrival. */
-function next<M extends ServerMessage>(socket: WebSocket, matches: (message: ServerMessage) => boolean) {
+function next<M extends ServerMessage>(
+  socket: WebSocket,
+  matches: (message: ServerMessage) => boolean,
+  signal: AbortSignal = deadline,
+) {
   const { promise, resolve, reject } = Promise.withResolvers<{ message: M; time: number; at: number }>();
   const onMessage = (data: { toString(): string }) => {
     const message = JSON.parse(data.toString()) as ServerMessage;
@@ -54,13 +61,13 @@ function next<M extends ServerMessage>(socket: WebSocket, matches: (message: Ser
     else if (matches(message)) resolve({ message: message as M, time: Date.now(), at: performance.now() });
   };
   const onClose = (code: number) => reject(new Error(`the connection was closed with ${code}`));
-  const onLate = () => reject(new Error(`nothing within ${values.wait} s`));
+  const onLate = () => reject(new Error('nothing came in time'));
   socket.on('message', onMessage).on('close', onClose).on('error', reject);
-  deadline.addEventListener('abort', onLate);
-  if (deadline.aborted) onLate();
+  signal.addEventListener('abort', onLate);
+  if (signal.aborted) onLate();
   return promise.finally(() => {
     socket.off('message', onMessage).off('close', onClose);
-    deadline.removeEventListener('abort', onLate);
+    signal.removeEventListener('abort', onLate);
   });
 }
 type Of<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T }>;
@@ -71,13 +78,14 @@ async function connect(attempt: number): Promise<Member> {
   const socket = new WebSocket(url ?? '', { headers });
   // Those that are not needed stay, too: with STICKY_MODE=off NGINX would choose the same instance again.
   sockets.push(socket);
-  const { message } = await next<Of<'connected'>>(socket, ({ type }) => type === 'connected');
+  const soon = AbortSignal.any([connecting, AbortSignal.timeout(ATTEMPT_MS)]);
+  const { message } = await next<Of<'connected'>>(socket, ({ type }) => type === 'connected', soon);
   return { instance: message.payload.instanceId, clientId: message.payload.clientId, socket };
 }
 
 async function connectEverywhere(): Promise<Member[]> {
   const members = new Map<string, Member>();
-  for (let attempt = 0; attempt < MAX_ATTEMPTS && !deadline.aborted; attempt += 1) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS && !connecting.aborted; attempt += 1) {
     const member = await connect(attempt).catch(() => undefined);
     if (member && !members.has(member.instance)) members.set(member.instance, member);
     if (wanted.every((name) => members.has(name))) break;

@@ -5,8 +5,7 @@
 
 LEVEL=${LEVEL:-trace}
 one_of LEVEL trace debug info warn error fatal
-FOLLOW=${FOLLOW:-$([ ! -t 1 ] || echo 1)}
-FOLLOW=${FOLLOW:-0}
+if [ -t 1 ]; then FOLLOW=${FOLLOW:-1}; else FOLLOW=${FOLLOW:-0}; fi
 one_of FOLLOW 0 1
 since=
 [ -z "${SINCE:-}" ] || since=$(seconds SINCE "$SINCE")
