@@ -52,7 +52,7 @@ while kill -0 "$top" 2>/dev/null; do
   if [ "$followed" != "$(names "$now")" ]; then
     followed=$(names "$now")
     [ -z "$logs" ] || kill "$logs" 2>/dev/null || :
-    # shellcheck disable=SC2086 # a list of names
+    # shellcheck disable=SC2034,SC2086 # read by the driver; a list of names
     (EXEC='exec' && driver logs -f $followed) >&3 3>&- 2>/dev/null &
     logs=$!
   fi
