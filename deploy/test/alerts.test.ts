@@ -56,6 +56,12 @@ beforeAll(async () => {
   const { code, stderr } = await cluster.make('up');
   expect(code, stderr).toBe(0);
   token = await cluster.token('someone');
+  // A Prometheus that has just started has seen no instance yet; the rules as they are wait for longer.
+  await until(
+    'Prometheus has found the instances',
+    60_000,
+    async () => (await query('up{job="app"} == 1')).length === 3,
+  );
   await speedUp();
   await connect(CLIENTS, (index) => `127.0.${index + 1}.1`);
 });
@@ -206,10 +212,10 @@ describe('a fault is told at the webhook:', () => {
       const since = performance.now();
       const stop = async () => {
         process.kill(busy as number, 'SIGSTOP');
-        await delay(400);
+        await delay(500);
         process.kill(busy as number, 'SIGCONT');
       };
-      await during(400, stop, alerted('WsfleetEventLoopLag', since));
+      await during(150, stop, alerted('WsfleetEventLoopLag', since));
     }
 
     async function fill(): Promise<void> {
