@@ -45,7 +45,11 @@ stty -icanon -echo min 0 time 10
 
 followed='' round=0
 while kill -0 "$top" 2>/dev/null; do
-  [ $((round % STATES_EVERY)) != 0 ] || now=$(states 2>/dev/null)
+  if [ $((round % STATES_EVERY)) = 0 ]; then
+    now=$(states 2>/dev/null)
+    # It may end with the last instance that it followed.
+    kill -0 "$logs" 2>/dev/null || followed=
+  fi
   round=$((round + 1))
   printf 'size %s\n%s\n' "$(stty size)" "$now" >&3
   # The logs of instances that were not there a moment ago have to be asked for.
