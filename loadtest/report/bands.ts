@@ -28,21 +28,25 @@ export function drawBands(bands: readonly Band[], end: number): Markup[] {
   const labels = nameGroups(
     bands.filter(({ row }) => !row),
     end,
-  ).map(({ from, names }) => {
-    const isLate = from / end > 0.6;
+  ).map(({ from, to, names }) => {
+    const fits = from / end + NAME * Math.min(names.length, MOST_NAMES) <= 1;
     const text = names.length > MOST_NAMES ? `${names[0]} to ${names.at(-1)}` : names.join(', ');
-    return markup`<text class="band-name" x="${isLate ? 100 : at(from)}%" y="-11" text-anchor="${isLate ? 'end' : 'start'}">${text}</text>`;
+    return markup`<text class="band-name" x="${at(fits ? from : to)}%" y="-11" text-anchor="${fits ? 'start' : 'end'}">${text}</text>`;
   });
   return [...shapes, ...labels];
 }
 
 /** Bands that are too near to each other for names of their own share a label. */
-function nameGroups(bands: readonly Band[], end: number): { from: number; names: string[] }[] {
-  const groups: { from: number; names: string[] }[] = [];
-  for (const { name, from } of [...bands].sort((a, b) => a.from - b.from)) {
+function nameGroups(bands: readonly Band[], end: number): { from: number; to: number; names: string[] }[] {
+  const groups: { from: number; to: number; names: string[] }[] = [];
+  for (const { name, from, to } of [...bands].sort((a, b) => a.from - b.from)) {
     const last = groups.at(-1);
-    if (last && (from - last.from) / end < NAME * Math.min(last.names.length, MOST_NAMES)) last.names.push(name);
-    else groups.push({ from, names: [name] });
+    if (last && (from - last.from) / end < NAME * Math.min(last.names.length, MOST_NAMES)) {
+      last.names.push(name);
+      last.to = to;
+    } else {
+      groups.push({ from, to, names: [name] });
+    }
   }
   return groups;
 }

@@ -35,7 +35,8 @@ function failed(result: Result): string {
   if (broken.length > 0) {
     const parts = broken.slice(0, 3).map((threshold) => `${words(threshold.metric)} ${is(result, threshold)}`);
     const rest = broken.length > 3 ? [`and ${broken.length - 3} more`] : [];
-    return `${plural(broken.length, 'threshold')} of ${result.thresholds.length} broke: ${[...parts, ...rest].join('; ')}.`;
+    const few = `${broken.length} of ${plural(result.thresholds.length, 'threshold')}`;
+    return `${few} broke: ${[...parts, ...rest].join('; ')}.`;
   }
   if (differing.length > 0) {
     const parts = differing.map(({ name, server, clients }) => `${name} ${number(server)} against ${number(clients)}`);

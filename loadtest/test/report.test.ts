@@ -173,7 +173,7 @@ describe('the page', () => {
     const all = expectSound(htmlReport(result));
     expect(withClass(all, 'verdict').map((each) => attribute(each, 'class'))).toEqual(['verdict bad']);
     expect(textOf(withClass(all, 'reason')[0])).toBe(
-      '2 thresholds of 8 broke: lost was 37 (wanted count==0); delivery gap was 812 ms (wanted p(99)<=100).',
+      '2 of 8 thresholds broke: lost was 37 (wanted count==0); delivery gap was 812 ms (wanted p(99)<=100).',
     );
     const rows = all.filter(({ tagName }) => tagName === 'tr');
     const red = rows.filter((row) => elementsIn(row).some((each) => attribute(each, 'aria-label') === 'broke'));
@@ -309,7 +309,7 @@ describe('the sentence', () => {
       verdict: 'FAIL' as const,
       thresholds: [{ ...first, ok: false, value: null }, ...rest],
     };
-    expect(reason(silent)).toBe('1 threshold of 8 broke: clients verified has no samples (wanted count==600).');
+    expect(reason(silent)).toBe('1 of 8 thresholds broke: clients verified has no samples (wanted count==600).');
     expect(reason({ ...failingResult(), thresholds: [] })).toMatch(/differ.*ws_messages_delivered_total/);
   });
 });
