@@ -1,21 +1,29 @@
 /** Child processes of a test: none of them outlives it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll } from 'vitest';
 
 /** What a test waits for is there well before this, in ms; past it the test says what it waited for. */
 export const PATIENCE_MS = 8000;
 
 const live = new Set<ChildProcess>();
 // Only what a test that ran out of time left behind: tests end what they started themselves.
-afterAll(async () => {
-  await Promise.all(
-    [...live].map(async (child) => {
-      child.kill('SIGKILL');
-      await once(child, 'close');
-    }),
-  );
-});
+if (process.env['VITEST']) {
+  const { afterAll } = await import('vitest');
+  afterAll(async () => {
+    await Promise.all(
+      [...live].map(async (child) => {
+        killGroup(child, 'SIGKILL');
+        await once(child, 'close');
+      }),
+    );
+  });
+} else {
+  // The fault suite is a program too.
+  process.on('exit', () => {
+    for (const child of live) killGroup(child, 'SIGKILL');
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+}
 
 export interface Exit {
   code: number | null;
@@ -28,18 +36,43 @@ export interface Running {
   readonly exited: Promise<Exit>;
 }
 
-/** @throws when there is no such program; `missing` is what the person should do about it */
+const groups = new WeakSet<ChildProcess>();
+
+/** Signals a process, and those that it started where it is a group of its own. */
+export function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (!groups.has(child)) return void child.kill(signal);
+  try {
+    process.kill(-(child.pid ?? 0), signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/**
+ * @param options.group makes it a process group of its own, for `killGroup`
+ * @param options.quiet throws its standard output away
+ * @throws when there is no such program; `missing` is what the person should do about it
+ */
 export async function run(
   command: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; missing?: string; stdin?: boolean } = {},
+  options: {
+    env?: Record<string, string>;
+    cwd?: string;
+    missing?: string;
+    stdin?: boolean;
+    group?: boolean;
+    quiet?: boolean;
+  } = {},
 ): Promise<Running> {
   const child = spawn(command, args, {
-    stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    stdio: [options.stdin ? 'pipe' : 'ignore', options.quiet ? 'ignore' : 'pipe', 'pipe'],
+    detached: options.group ?? false,
     ...(options.env && { env: options.env }),
     ...(options.cwd && { cwd: options.cwd }),
   });
   live.add(child);
+  if (options.group) groups.add(child);
   const exited = new Promise<Exit>((resolve) => {
     child.once('close', (code, signal) => {
       live.delete(child);

@@ -9,18 +9,23 @@ import { type Running, run, within } from './process.ts';
 
 export interface RedisServer extends AsyncDisposable {
   readonly url: string;
-  /** Cuts it off (SIGKILL): links break, and what it knew is gone. */
+  readonly port: number;
+  /** Cuts it off (SIGKILL): links break, and what it knew is gone unless `args` say that it keeps it. */
   kill(): Promise<void>;
-  /** Starts it again after `kill`, on the same port, empty. */
+  /** Starts it again after `kill`, on the same port. */
   start(): Promise<void>;
   /** SIGSTOP and SIGCONT: silent, with all its links open. */
   signal(signal: NodeJS.Signals): void;
   command(...args: string[]): Promise<unknown>;
 }
 
-export async function startRedis({ password = '' } = {}): Promise<RedisServer> {
+/** @param options.args more of its configuration, as arguments */
+export async function startRedis(
+  options: { password?: string; port?: number; args?: readonly string[] } = {},
+): Promise<RedisServer> {
+  const { password = '', args = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), 'wsfleet-redis-'));
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const url = `redis://127.0.0.1:${port}`;
   let server: Running | undefined;
 
@@ -30,6 +35,7 @@ export async function startRedis({ password = '' } = {}): Promise<RedisServer> {
       [
         ...['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'no'],
         ...(password ? ['--requirepass', password] : []),
+        ...args,
       ],
       { missing: 'Install it: apt-get install redis-server (macOS: brew install redis)' },
     );
@@ -57,6 +63,7 @@ export async function startRedis({ password = '' } = {}): Promise<RedisServer> {
   await start();
   return {
     url,
+    port,
     start,
     kill,
     signal: (signal) => void server?.child.kill(signal),

@@ -1,0 +1,231 @@
+/**
+ * Clients that talk at a steady rate and check every message: by publisher and number (lost, doubled, disordered) and by
+ * position (all members of a room see one order). Each room has its publishers; besides, there are broadcasts to
+ * everyone and direct messages.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ClientOptions, RequestError } from '../../client/src/index.ts';
+import type { Position } from '../../src/protocol.ts';
+import { type Delivery, type Handshakes, Member } from './member.ts';
+import { freshRoom } from './rig.ts';
+
+export interface FleetOptions {
+  /** Where the member of this index connects. */
+  url(index: number): string;
+  clients: number;
+  rooms: number;
+  publishersPerRoom: number;
+  /** Between two messages of one publisher, in ms. */
+  interval: number;
+  client?: Partial<ClientOptions>;
+  /** Members keep what they got, for scenarios in which history is lost. */
+  keepViews?: boolean;
+}
+
+/** One publisher's messages to one channel. */
+interface Stream {
+  publisher: Member;
+  /** `room`, `@all` or `@me`, as its readers call it. */
+  channel: string;
+  readers: readonly Member[];
+  interval: number;
+  send(content: string): Promise<{ position: Position | null; duplicate: boolean }>;
+  published: number;
+}
+
+export interface Judgement {
+  expected: number;
+  lost: number;
+  doubled: number;
+  disordered: number;
+}
+
+export interface Fleet extends AsyncDisposable {
+  readonly members: readonly Member[];
+  readonly streams: readonly Stream[];
+  readonly rooms: readonly string[];
+  readonly handshakes: Handshakes;
+  /** From sending to arrival, in ms, of every delivery since the last `takeLatencies`. */
+  takeLatencies(): number[];
+  /** Acknowledgements that said that the message was there already. */
+  readonly duplicates: number;
+  /** Publishes that the client gave up. */
+  readonly refusals: readonly string[];
+  /** Acknowledged messages of rooms by where they stand. */
+  readonly acknowledged: readonly { channel: string; position: Position; content: string }[];
+  /** Starts the steady traffic. */
+  talk(): void;
+  /** No more messages; resolves when all that were sent are acknowledged. */
+  hush(): Promise<void>;
+  /** Every publisher of rooms sends this many at once, of at least `size` characters. */
+  burst(count: number, size?: number): void;
+  /** Every member is connected, and has had a message that was sent from now on. */
+  flowing(ms: number): Promise<void>;
+  /** Waits until nothing is missing, at most `ms`. */
+  settle(ms: number): Promise<Judgement>;
+}
+
+export async function startFleet(options: FleetOptions): Promise<Fleet> {
+  const handshakes: Handshakes = { refused: 0, failed: 0 };
+  const rooms = Array.from({ length: options.rooms }, freshRoom);
+  const run = freshRoom().slice(-8);
+  let latencies: number[] = [];
+  /** By channel, epoch and offset: who saw it first says what it is. */
+  const order = new Map<string, string>();
+  let contradictions = 0;
+  let duplicates = 0;
+  const refusals: string[] = [];
+  const acknowledged: { channel: string; position: Position; content: string }[] = [];
+
+  function handleDelivery(member: Member, { channel, publisher, number, sentAt, position }: Delivery): void {
+    latencies.push(performance.now() - sentAt);
+    const key = `${channel === '@me' ? member.userId : channel} ${position.epoch} ${position.offset}`;
+    const message = `${publisher} ${number}`;
+    const known = order.get(key);
+    if (known === undefined) order.set(key, message);
+    else if (known !== message) contradictions += 1;
+  }
+
+  const members = Array.from({ length: options.clients }, (_, index) => {
+    const room = rooms[index % rooms.length] ?? '';
+    return new Member({
+      name: `${run}-${index}`,
+      url: options.url(index),
+      keepViews: options.keepViews ?? false,
+      rooms: [room, '@all', '@me'],
+      // ip_hash looks at three octets.
+      localAddress: `127.0.${1 + (index % 250)}.1`,
+      handshakes,
+      client: options.client ?? {},
+      handleDelivery,
+    });
+  });
+  const inRoom = (room: string) => members.filter(({ client }) => client.rooms.includes(room));
+
+  const streams: Stream[] = rooms.flatMap((room) => {
+    const readers = inRoom(room);
+    return readers.slice(0, options.publishersPerRoom).map((publisher) => ({
+      publisher,
+      channel: room,
+      readers,
+      interval: options.interval,
+      send: (content: string) => publisher.client.chat(content, room),
+      published: 0,
+    }));
+  });
+  const [first, second] = members;
+  if (!first || !second) throw new Error('a fleet has at least two clients');
+  streams.push(
+    {
+      publisher: second,
+      channel: '@all',
+      readers: members,
+      interval: 1000,
+      send: (content) => second.client.chat(content),
+      published: 0,
+    },
+    {
+      publisher: second,
+      channel: '@me',
+      readers: [first],
+      interval: options.interval,
+      send: (content) => second.client.direct({ userId: first.userId }, content),
+      published: 0,
+    },
+  );
+
+  const sending = new Set<Promise<void>>();
+  function publish(stream: Stream, size = 0): void {
+    const content = `${++stream.published} ${performance.now().toFixed(2)} `.padEnd(size, 'x');
+    const sent = stream.send(content).then(
+      ({ position, duplicate }) => {
+        if (duplicate) duplicates += 1;
+        if (position) acknowledged.push({ channel: stream.channel, position, content });
+      },
+      (error: unknown) => void refusals.push(error instanceof RequestError ? error.code : String(error)),
+    );
+    sending.add(sent);
+    void sent.finally(() => sending.delete(sent));
+  }
+
+  const timers: NodeJS.Timeout[] = [];
+  function stop(): void {
+    for (const timer of timers.splice(0)) clearInterval(timer);
+  }
+
+  function judge(): Judgement {
+    const count = { expected: 0, lost: 0, doubled: 0, disordered: contradictions };
+    for (const { publisher, channel, readers, published } of streams) {
+      count.expected += published * readers.length;
+      for (const reader of readers) {
+        const ledger = reader.ledger(channel, publisher.userId);
+        count.lost += ledger.lost(published);
+        count.doubled += ledger.doubled;
+        count.disordered += ledger.disordered;
+      }
+    }
+    return count;
+  }
+
+  for (const { client } of members) client.connect();
+  await Promise.all(members.flatMap(({ client }) => client.rooms.map((room) => client.join(room))));
+
+  return {
+    members,
+    streams,
+    rooms,
+    handshakes,
+    acknowledged,
+    refusals,
+    get duplicates() {
+      return duplicates;
+    },
+    takeLatencies() {
+      const taken = latencies;
+      latencies = [];
+      return taken;
+    },
+    talk() {
+      for (const [index, stream] of streams.entries()) {
+        // Spread over the interval, so that a room's messages come at an even pace.
+        const start = setTimeout(
+          () => timers.push(setInterval(publish, stream.interval, stream)),
+          (index / streams.length) * stream.interval,
+        );
+        timers.push(start);
+      }
+    },
+    async hush() {
+      stop();
+      await Promise.all(sending);
+    },
+    burst(count, size) {
+      for (let i = 0; i < count; i += 1)
+        for (const stream of streams) if (!stream.channel.startsWith('@')) publish(stream, size);
+    },
+    async flowing(ms) {
+      const since = performance.now();
+      const isBehind = (member: Member) =>
+        member.instanceId === undefined || member.lastSentAt < Math.max(since, member.backAt);
+      for (let behind = members.filter(isBehind); behind.length > 0; behind = behind.filter(isBehind)) {
+        if (performance.now() > since + ms) {
+          const [{ name, client, lastSentAt } = {}] = behind;
+          const example = `${name} is ${JSON.stringify(client?.state)}, ${since - (lastSentAt ?? 0)} ms behind`;
+          throw new Error(`${behind.length} members were not back within ${ms} ms: ${example}`);
+        }
+        await delay(20);
+      }
+    },
+    async settle(ms) {
+      const deadline = performance.now() + ms;
+      while (judge().lost > 0 && performance.now() < deadline) await delay(20);
+      // What comes twice comes late.
+      await delay(200);
+      return judge();
+    },
+    async [Symbol.asyncDispose]() {
+      stop();
+      await Promise.all(members.map((member) => member.close()));
+    },
+  };
+}

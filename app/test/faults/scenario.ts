@@ -1,0 +1,146 @@
+/** What a scenario is, and how one is run and judged. */
+import { within } from '../harness/process.ts';
+import { type Fleet, type FleetOptions, type Judgement, startFleet } from './fleet.ts';
+import { createRandom, type Random } from './random.ts';
+import { type Rig, type RigOptions, startRig } from './rig.ts';
+
+/** `full` proves the bars, `short` is part of `make test`. */
+export type Size = 'full' | 'short';
+
+export interface Context {
+  rig: Rig;
+  fleet: Fleet;
+  random: Random;
+  sized<T>(full: T, short: T): T;
+  /** A figure for the table. */
+  note(name: string, value: string | number): void;
+  /** What must hold besides the counts. */
+  check(holds: boolean, claim: string): void;
+}
+
+export interface Scenario {
+  number: number;
+  name: string;
+  rig?: RigOptions;
+  fleet?(rig: Rig, size: Size): Partial<FleetOptions>;
+  /** Breaks things, and mends them. @returns its own judgement where the usual one does not fit */
+  run(context: Context): Promise<Judgement | undefined>;
+}
+
+export interface Outcome extends Judgement {
+  number: number;
+  name: string;
+  refused: number;
+  seconds: number;
+  notes: Record<string, string | number>;
+  /** Claims that did not hold. */
+  failures: string[];
+}
+
+/** How long everything may take to arrive, in ms. */
+const patience: Record<Size, number> = { full: 90_000, short: Number(process.env['SETTLE_MS'] ?? 30_000) };
+
+const fleets: Record<Size, Omit<FleetOptions, 'url'>> = {
+  full: { clients: 300, rooms: 10, publishersPerRoom: 2, interval: 200 },
+  short: {
+    clients: 36,
+    rooms: 3,
+    publishersPerRoom: 2,
+    interval: 100,
+    client: { connectTimeout: 3000, requestTimeout: 3000, backoff: { base: 300, cap: 1000 } },
+  },
+};
+
+export const isClean = ({ expected, lost, doubled, disordered, refused, failures }: Outcome): boolean =>
+  expected > 0 && lost + doubled + disordered + refused === 0 && failures.length === 0;
+
+export async function runScenario(scenario: Scenario, rig: Rig, size: Size, seed: number): Promise<Outcome> {
+  const started = performance.now();
+  const notes: Outcome['notes'] = {};
+  const failures: string[] = [];
+  const ms = patience[size];
+  await using fleet = await startFleet({
+    url: () => rig.url,
+    ...fleets[size],
+    ...scenario.fleet?.(rig, size),
+  });
+  fleet.talk();
+  let judgement: Judgement | undefined;
+  try {
+    await fleet.flowing(ms);
+    judgement = await scenario.run({
+      rig,
+      fleet,
+      random: createRandom(seed),
+      sized: (full, short) => (size === 'full' ? full : short),
+      note(name, value) {
+        notes[name] = value;
+      },
+      check(holds, claim) {
+        if (!holds) failures.push(claim);
+      },
+    });
+    if (!judgement) {
+      await rig.healthy();
+      await fleet.flowing(ms);
+    }
+    await within(fleet.hush(), () => 'every message to be acknowledged', ms);
+  } catch (error) {
+    failures.push(error instanceof Error ? error.message : String(error));
+  }
+  judgement ??= await fleet.settle(ms);
+  if (fleet.refusals.length > 0) failures.push(`publishes were given up: ${[...new Set(fleet.refusals)]}`);
+  return {
+    number: scenario.number,
+    name: scenario.name,
+    ...judgement,
+    refused: fleet.handshakes.refused,
+    seconds: Math.round((performance.now() - started) / 1000),
+    notes,
+    failures,
+  };
+}
+
+/** Runs scenarios one after the other; those that need the same rig share it. */
+export async function runScenarios(
+  scenarios: readonly Scenario[],
+  options: { size: Size; seed: number; handleOutcome(outcome: Outcome): void },
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let rig: Rig | undefined;
+  let needs = '';
+  try {
+    for (const scenario of scenarios) {
+      const needed = JSON.stringify(scenario.rig ?? {});
+      if (rig && needed !== needs) {
+        await rig[Symbol.asyncDispose]();
+        rig = undefined;
+      }
+      rig ??= await startRig(scenario.rig);
+      needs = needed;
+      const outcome = await runScenario(scenario, rig, options.size, options.seed);
+      options.handleOutcome(outcome);
+      outcomes.push(outcome);
+      if (outcome.failures.length > 0) {
+        // What a failed scenario left behind is no ground for the next.
+        await rig[Symbol.asyncDispose]();
+        rig = undefined;
+      }
+    }
+  } finally {
+    await rig?.[Symbol.asyncDispose]();
+  }
+  return outcomes;
+}
+
+/** By linear interpolation. */
+export function percentile(values: readonly number[], p: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = p * (sorted.length - 1);
+  const below = sorted[Math.floor(at)] ?? 0;
+  return below + (at % 1) * ((sorted[Math.ceil(at)] ?? below) - below);
+}
+
+/** Percentiles for a note, in ms. */
+export const spread = (values: readonly number[]): string =>
+  [0.5, 0.99, 1].map((p) => percentile(values, p).toFixed(1)).join(' / ');

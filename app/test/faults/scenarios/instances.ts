@@ -1,0 +1,68 @@
+/** 1 to 3: instances that are replaced, and instances that die. */
+import { type Context, type Scenario, spread } from '../scenario.ts';
+
+/** Kills instances in the middle of a burst; @returns how long their members were without what they missed, in ms. */
+async function killMidBurst({ rig, fleet, random }: Context, ids: readonly string[]): Promise<number[]> {
+  const orphans = fleet.members.filter(({ instanceId }) => instanceId !== undefined && ids.includes(instanceId));
+  const victims = rig.instances.filter(({ id }) => ids.includes(id));
+  fleet.burst(5);
+  await new Promise((resolve) => setTimeout(resolve, random.between(0, 20)));
+  const killedAt = performance.now();
+  await Promise.all(victims.map((victim) => victim.kill()));
+  await fleet.flowing(30_000);
+  await Promise.all(victims.map((victim) => victim.start()));
+  return orphans.map(({ backAt, caughtUpAt }) => Math.max(backAt, caughtUpAt) - killedAt);
+}
+
+export const rollingRestart: Scenario = {
+  number: 1,
+  name: 'rolling restart',
+  async run({ rig, fleet, sized, note }) {
+    fleet.takeLatencies();
+    await new Promise((resolve) => setTimeout(resolve, sized(5000, 1000)));
+    note('undisturbed ms p50/p99/max', spread(fleet.takeLatencies()));
+    const rolls = sized(10, 1);
+    for (let i = 0; i < rolls; i += 1) await rig.roll();
+    await fleet.flowing(30_000);
+    note('rolls', rolls);
+    note('gap ms p50/p99/max', spread(fleet.members.flatMap(({ gaps }) => gaps)));
+    note(
+      'moves',
+      fleet.members.reduce((sum, { gaps }) => sum + gaps.length, 0),
+    );
+    return undefined;
+  },
+};
+
+export const killOne: Scenario = {
+  number: 2,
+  name: 'SIGKILL of an instance mid-burst',
+  async run(context) {
+    const { rig, random, sized, note } = context;
+    const recoveries: number[] = [];
+    const kills = sized(20, 2);
+    for (let i = 0; i < kills; i += 1)
+      recoveries.push(...(await killMidBurst(context, [random.pick(rig.instances).id])));
+    note('kills', kills);
+    note('recovery ms p50/p99/max', spread(recoveries));
+    return undefined;
+  },
+};
+
+export const killTwo: Scenario = {
+  number: 3,
+  name: 'SIGKILL of two of three at once',
+  async run(context) {
+    const { rig, random, sized, note } = context;
+    const recoveries: number[] = [];
+    const kills = sized(5, 1);
+    for (let i = 0; i < kills; i += 1) {
+      const survivor = random.pick(rig.instances);
+      const victims = rig.instances.filter((instance) => instance !== survivor).map(({ id }) => id);
+      recoveries.push(...(await killMidBurst(context, victims)));
+    }
+    note('kills', kills);
+    note('recovery ms p50/p99/max', spread(recoveries));
+    return undefined;
+  },
+};

@@ -1,0 +1,131 @@
+/** 8 to 11: NGINX, and the network between clients and NGINX. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../../../deploy/test/test-cluster.ts';
+import { type Scenario, spread } from '../scenario.ts';
+
+export const restartNginx: Scenario = {
+  number: 8,
+  name: 'NGINX restarted, and NGINX SIGKILLed',
+  async run({ rig, fleet, sized, note }) {
+    const recoveries: number[] = [];
+    const rounds = sized(3, 1);
+    for (let i = 0; i < rounds; i += 1) {
+      for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+        const since = performance.now();
+        await rig.nginx.stop(signal);
+        await rig.nginx.start();
+        await fleet.flowing(60_000);
+        recoveries.push(...fleet.members.map(({ backAt, caughtUpAt }) => Math.max(backAt, caughtUpAt) - since));
+      }
+    }
+    note('times', 2 * rounds);
+    note('recovery ms p50/p99/max', spread(recoveries));
+    return undefined;
+  },
+};
+
+export const cutSilently: Scenario = {
+  number: 9,
+  name: 'the network of half the clients cut silently',
+  fleet: ({ url, edgeUrl }) => ({ url: (index) => (index % 2 === 1 && index > 30 ? edgeUrl : url) }),
+  async run({ rig, fleet, sized, note, check }) {
+    const cut = sized(60_000, 8000);
+    const linked = rig.edge.links.size;
+    rig.edge.silence();
+    await delay(cut);
+    check(linked > 0, 'some clients are behind the network that is cut');
+    rig.edge.flow();
+    await fleet.flowing(90_000);
+    note('cut s', cut / 1000);
+    note('clients', linked);
+    return undefined;
+  },
+};
+
+export const slowReader: Scenario = {
+  number: 10,
+  name: 'slow readers: closed with 4008, and back',
+  rig: {
+    env: {
+      MAX_BUFFERED_BYTES: '1000000',
+      MAX_CONTENT_LENGTH: '60000',
+      // Only so that it is seen when a reader is closed.
+      PRESENCE_GRACE: '100ms',
+      HEARTBEAT_INTERVAL: '60s',
+      HEARTBEAT_TIMEOUT: '50s',
+    },
+  },
+  fleet: () => ({ clients: 8, rooms: 1, publishersPerRoom: 1, interval: 100 }),
+  async run({ rig, fleet, sized, note, check }) {
+    const [talker, , ...others] = fleet.members;
+    const slow = others.slice(-2);
+    const room = fleet.rooms[0] ?? '';
+    const rounds = sized(5, 1);
+    const recoveries: string[] = [];
+    for (let i = 0; i < rounds; i += 1) {
+      const left = new Set<string>();
+      const stopListening = talker?.client.on('user_left', ({ userId }) => left.add(userId));
+      const codes = slow.map(({ closeCodes }) => closeCodes.length);
+      const joins = slow.map((member) => member.joins.length);
+      for (const { socket } of slow) socket?.pause();
+      // More than the buffers of all the sockets between here and there take.
+      fleet.burst(600, 50_000);
+      await until('the slow readers have been closed', 30_000, () => slow.every(({ userId }) => left.has(userId)));
+      for (const { socket } of slow) socket?.resume();
+      await fleet.flowing(60_000);
+      for (const [index, { closeCodes }] of slow.entries()) {
+        check(closeCodes[codes[index] ?? 0] === 4008, `a slow reader is closed with 4008, not ${closeCodes}`);
+      }
+      recoveries.push(
+        ...slow.flatMap((member, index) =>
+          member.joins.slice(joins[index]).flatMap((join) => (join.room === room ? join.recovery : [])),
+        ),
+      );
+      stopListening?.();
+    }
+    check(
+      recoveries.every((recovery) => recovery === 'recovered'),
+      `slow readers resume: ${recoveries}`,
+    );
+    const closed = await Promise.all(
+      rig.instances.map(({ app }) => app.metric('ws_connections_closed_total{code="4008"}')),
+    );
+    note(
+      'closed with 4008',
+      closed.reduce((sum, count) => sum + count, 0),
+    );
+    return undefined;
+  },
+};
+
+export const lostAcknowledgement: Scenario = {
+  number: 11,
+  name: 'publishers cut off between send and ack',
+  // The publishers, who are the first members of each room, are behind the network that is cut.
+  fleet: ({ url, edgeUrl }, size) => {
+    const rooms = size === 'full' ? 10 : 3;
+    return { rooms, url: (index) => (index < 2 * rooms ? edgeUrl : url) };
+  },
+  async run({ rig, fleet, sized, note, check }) {
+    const rounds = sized(20, 3);
+    const streams = fleet.streams.filter(({ channel }) => !channel.startsWith('@'));
+    const readerOf = ({ readers }: (typeof streams)[number]) => readers.at(-1);
+    for (let i = 0; i < rounds; i += 1) {
+      for (const link of rig.edge.links) link.stall('down');
+      const before = streams.map((stream) => stream.published);
+      await until('a message of every publisher is stored, and not acknowledged', 10_000, () =>
+        streams.every((stream, index) => {
+          const last = readerOf(stream)?.ledger(stream.channel, stream.publisher.userId).last ?? 0;
+          return last > (before[index] ?? 0);
+        }),
+      );
+      rig.edge.cut();
+      await fleet.flowing(30_000);
+    }
+    const expected = rounds * streams.length;
+    check(fleet.duplicates >= expected, `${fleet.duplicates} of ${expected} were sent again and known already`);
+    note('cut off', expected);
+    note('sent again', fleet.duplicates);
+    return undefined;
+  },
+};
