@@ -31,6 +31,7 @@ interface Stream {
   interval: number;
   send(content: string): Promise<{ position: Position | null; duplicate: boolean }>;
   published: number;
+  acknowledged: number;
 }
 
 export interface Judgement {
@@ -111,10 +112,12 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       interval: options.interval,
       send: (content: string) => publisher.client.chat(content, room),
       published: 0,
+      acknowledged: 0,
     }));
   });
-  const [first, second] = members;
-  if (!first || !second) throw new Error('a fleet has at least two clients');
+  const [, second] = members;
+  const last = members.at(-1);
+  if (!second || !last) throw new Error('a fleet has at least two clients');
   streams.push(
     {
       publisher: second,
@@ -123,14 +126,16 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       interval: 1000,
       send: (content) => second.client.chat(content),
       published: 0,
+      acknowledged: 0,
     },
     {
       publisher: second,
       channel: '@me',
-      readers: [first],
+      readers: [last],
       interval: options.interval,
-      send: (content) => second.client.direct({ userId: first.userId }, content),
+      send: (content) => second.client.direct({ userId: last.userId }, content),
       published: 0,
+      acknowledged: 0,
     },
   );
 
@@ -139,6 +144,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     const content = `${++stream.published} ${performance.now().toFixed(2)} `.padEnd(size, 'x');
     const sent = stream.send(content).then(
       ({ position, duplicate }) => {
+        stream.acknowledged += 1;
         if (duplicate) duplicates += 1;
         if (position) acknowledged.push({ channel: stream.channel, position, content });
       },
