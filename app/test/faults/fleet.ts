@@ -52,8 +52,8 @@ export interface Fleet extends AsyncDisposable {
   readonly duplicates: number;
   /** Publishes that the client gave up. */
   readonly refusals: readonly string[];
-  /** Acknowledged messages of rooms by where they stand. */
-  readonly acknowledged: readonly { channel: string; position: Position; content: string }[];
+  /** All messages that were acknowledged, and who sent them. */
+  readonly acknowledged: readonly { channel: string; userId: string; content: string }[];
   /** Starts the steady traffic. */
   talk(): void;
   /** No more messages; resolves when all that were sent are acknowledged. */
@@ -76,7 +76,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   let contradictions = 0;
   let duplicates = 0;
   const refusals: string[] = [];
-  const acknowledged: { channel: string; position: Position; content: string }[] = [];
+  const acknowledged: { channel: string; userId: string; content: string }[] = [];
 
   function handleDelivery(member: Member, { channel, publisher, number, sentAt, position }: Delivery): void {
     latencies.push(performance.now() - sentAt);
@@ -143,10 +143,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   function publish(stream: Stream, size = 0): void {
     const content = `${++stream.published} ${performance.now().toFixed(2)} `.padEnd(size, 'x');
     const sent = stream.send(content).then(
-      ({ position, duplicate }) => {
+      ({ duplicate }) => {
         stream.acknowledged += 1;
         if (duplicate) duplicates += 1;
-        if (position) acknowledged.push({ channel: stream.channel, position, content });
+        acknowledged.push({ channel: stream.channel, userId: stream.publisher.userId, content });
       },
       (error: unknown) => void refusals.push(error instanceof RequestError ? error.code : String(error)),
     );

@@ -76,7 +76,14 @@ const appEnv = {
   RATE_LIMIT_BURST: '100000',
 };
 
-export const keepsEverything = ['--include', join(root, 'deploy/redis/redis.conf'), '--appendfsync', 'always'];
+const keepsEverything = [
+  '--appendonly',
+  'yes',
+  '--include',
+  join(root, 'deploy/redis/redis.conf'),
+  '--appendfsync',
+  'always',
+];
 
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const stack = new AsyncDisposableStack();
@@ -103,9 +110,7 @@ async function build(options: RigOptions, stack: AsyncDisposableStack): Promise<
     STICKY_MODE: 'ip_hash',
     STOP_GRACE: '30',
   });
-  const redis = stack.use(
-    await startRedis({ port: settings.redisPort, args: ['--appendonly', 'yes', ...keepsEverything] }),
-  );
+  const redis = stack.use(await startRedis({ port: settings.redisPort, args: keepsEverything }));
   const redisProxy = stack.use(await startProxy({ upstream: redis.port, port: base + 20 }));
   const edge = stack.use(await startProxy({ upstream: settings.publicPort, port: base + 22 }));
   const redisUrl = options.redisProxy ? `redis://127.0.0.1:${redisProxy.port}` : redis.url;
@@ -190,7 +195,9 @@ async function build(options: RigOptions, stack: AsyncDisposableStack): Promise<
         await nginx?.exited;
       },
     },
-    startReplica: (more) => startRedis({ port: base + 21, args: [...keepsEverything, ...more] }),
+    async startReplica(args) {
+      return stack.use(await startRedis({ port: base + 21, args: [...keepsEverything, ...args] }));
+    },
     async redisLinks(role) {
       const list = String(await redis.command('CLIENT', 'LIST'));
       return [...list.matchAll(/^id=(\d+) addr=\S+:(\d+) .*?name=wsfleet-(\w+)-(\w+)/gm)].flatMap(

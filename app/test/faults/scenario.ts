@@ -22,6 +22,8 @@ export interface Scenario {
   number: number;
   name: string;
   rig?: RigOptions;
+  /** Leaves a rig that cannot be used again. */
+  spoilsRig?: boolean;
   fleet?(rig: Rig, size: Size): Partial<FleetOptions>;
   /** Breaks things, and mends them. @returns its own judgement where the usual one does not fit */
   run(context: Context): Promise<Judgement | undefined>;
@@ -121,7 +123,7 @@ export async function runScenarios(
       const outcome = await runScenario(scenario, rig, options.size, options.seed);
       options.handleOutcome(outcome);
       outcomes.push(outcome);
-      if (outcome.failures.length > 0) {
+      if (outcome.failures.length > 0 || scenario.spoilsRig) {
         // What a failed scenario left behind is no ground for the next.
         await rig[Symbol.asyncDispose]();
         rig = undefined;

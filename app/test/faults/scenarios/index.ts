@@ -3,6 +3,7 @@ import { everything } from './everything.ts';
 import { killOne, killTwo, rollingRestart } from './instances.ts';
 import { cutSilently, lostAcknowledgement, restartNginx, slowReader } from './network.ts';
 import { killSubscribers, losingSubscriber, restartRedis, silentSubscriber, stopRedisAndInstance } from './redis.ts';
+import { flush, staleReplica, trimmed } from './told.ts';
 
 /** By number; neighbours that need the same rig share it. */
 export const scenarios: readonly Scenario[] = [
@@ -18,5 +19,8 @@ export const scenarios: readonly Scenario[] = [
   slowReader,
   lostAcknowledgement,
   everything,
+  staleReplica,
+  flush,
+  trimmed,
   losingSubscriber,
 ];

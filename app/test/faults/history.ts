@@ -1,0 +1,61 @@
+/**
+ * The judgement where Redis has lost history: what a member holds, without what it was told is void, has to be what Redis
+ * still has, and in the same places.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { closeBody } from '../../src/protocol.ts';
+import type { RedisServer } from '../harness/redis.ts';
+import type { Fleet, Judgement } from './fleet.ts';
+
+/** A room's messages by offset, as Redis keeps them. */
+async function readHistory(redis: RedisServer, channel: string): Promise<Map<number, string>> {
+  const entries = (await redis.command('XRANGE', `wsfleet:{${channel}}:stream`, '-', '+')) as [string, string[]][];
+  return new Map(
+    entries.map(([id, [, body = '']]) => {
+      const { payload } = JSON.parse(body + closeBody());
+      return [Number.parseInt(id, 10), `${payload.from.userId} ${payload.content}`];
+    }),
+  );
+}
+
+/** What members hold: rooms and broadcasts. */
+export const channelsOf = (fleet: Fleet): string[] => [...fleet.rooms, '@all'];
+
+/** @returns with it, how many messages were acknowledged and are gone */
+async function judgeOnce(fleet: Fleet, redis: RedisServer): Promise<Judgement & { gone: number }> {
+  const judgement = { expected: 0, lost: 0, doubled: 0, disordered: 0, gone: 0 };
+  for (const channel of channelsOf(fleet)) {
+    const history = await readHistory(redis, channel);
+    const kept = new Set(history.values());
+    const oldest = Math.min(...history.keys());
+    judgement.gone += fleet.acknowledged.filter(
+      (message) => message.channel === channel && !kept.has(`${message.userId} ${message.content}`),
+    ).length;
+    for (const member of fleet.members) {
+      if (!member.client.rooms.includes(channel)) continue;
+      const view = member.view(channel) ?? new Map<number, string>();
+      judgement.expected += history.size;
+      for (const [offset, message] of history) if (view.get(offset) !== message) judgement.lost += 1;
+      judgement.doubled += view.size - new Set(view.values()).size;
+      // Held, and not what the room has there: a lost history that is taken for the present one.
+      for (const [offset, message] of view) {
+        if (offset >= oldest && history.get(offset) !== message) judgement.disordered += 1;
+      }
+    }
+  }
+  return judgement;
+}
+
+/** Waits until members and Redis agree, at most `ms`. */
+export async function judgeByHistory(
+  fleet: Fleet,
+  redis: RedisServer,
+  ms: number,
+): Promise<Judgement & { gone: number }> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    const judgement = await judgeOnce(fleet, redis);
+    if (judgement.lost + judgement.disordered === 0 || performance.now() > deadline) return judgement;
+    await delay(200);
+  }
+}
