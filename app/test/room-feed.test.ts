@@ -4,82 +4,11 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Broker, Page } from '../src/broker/broker.ts';
-import { encodeOpenMessage, type GapReason, type Position } from '../src/protocol.ts';
+import type { Broker } from '../src/broker/broker.ts';
+import type { GapReason, Position } from '../src/protocol.ts';
 import { createRecentFrames } from '../src/recent-frames.ts';
 import { createRoomFeed, type Reader, type Recovery, type RoomFeed } from '../src/room-feed.ts';
-
-const sender = { userId: 'u', username: 'u', clientId: 'c', instanceId: 'i' };
-
-/** A room as Redis keeps it. `deliveries` are the live messages that are still under way. */
-class ModelRoom {
-  epoch = 'e0';
-  start = 0;
-  past: [epoch: string, last: number][] = [];
-  /** content by offset - 1; what was rolled back is gone. */
-  contents: string[] = [];
-  /** Entries up to this offset are no longer kept. */
-  trimmed = 0;
-  deliveries: { position: Position; body: Buffer }[] = [];
-  count = 0;
-
-  publish(): void {
-    const content = `m${this.count++}`;
-    this.contents.push(content);
-    this.deliveries.push({ position: this.head, body: this.#body(content) });
-  }
-
-  rollBack(lost: number): void {
-    this.past.push([this.epoch, Math.max(0, this.contents.length - lost)]);
-    this.contents = this.contents.slice(0, Math.max(0, this.contents.length - lost));
-    this.trimmed = Math.min(this.trimmed, this.contents.length);
-    this.epoch = `e${++this.count}`;
-    this.start = this.contents.length;
-    // A rollback that reaches past an epoch's own start takes that epoch's later part with it.
-    this.past = this.past.map(([epoch, last]) => [epoch, Math.min(last, this.contents.length)]);
-  }
-
-  flush(): void {
-    this.contents = [];
-    this.trimmed = 0;
-    this.past = [];
-    this.start = 0;
-    this.epoch = `f${++this.count}`;
-  }
-
-  get head(): Position {
-    return { epoch: this.epoch, offset: this.contents.length };
-  }
-
-  resume(position: Position | undefined, limit: number): Page {
-    let recovery: Page['recovery'] = 'recovered';
-    let reason: Page['reason'];
-    let from = this.contents.length;
-    if (position) {
-      const last =
-        position.epoch === this.epoch ? Infinity : this.past.find(([epoch]) => epoch === position.epoch)?.[1];
-      if (last === undefined) [recovery, reason, from] = ['gap', 'unknown_epoch', this.start];
-      else if (last === Infinity && position.offset > this.contents.length) [recovery, reason] = ['gap', 'invalid'];
-      else if (position.offset > last) [recovery, from] = ['rewound', last];
-      else from = position.offset;
-    }
-    if (from < this.trimmed) [recovery, reason, from] = ['gap', reason ?? 'trimmed', this.trimmed];
-    const entries = this.contents
-      .map((content, index) => ({ offset: index + 1, body: this.#body(content) }))
-      .slice(from, from + limit);
-    return {
-      recovery,
-      ...(reason && { reason }),
-      from: { epoch: this.epoch, offset: from },
-      entries,
-      head: this.head,
-    };
-  }
-
-  #body(content: string): Buffer {
-    return Buffer.from(encodeOpenMessage({ room: 'r', from: sender, content }));
-  }
-}
+import { ModelRoom } from './harness/model-room.ts';
 
 /** A member as the client is: a position, and every frame must be the next one, or a loss must have been told. */
 class Member {
@@ -155,9 +84,7 @@ function setUp(options: { maxFrames: number; size: number }) {
     return feed.catchUp(reader, member.position);
   }
 
-  const trim = () => {
-    model.trimmed = Math.max(model.trimmed, model.contents.length - options.size);
-  };
+  const trim = () => model.trimTo(model.contents.length - options.size);
   return { model, members, feed, join, trim };
 }
 

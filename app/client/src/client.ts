@@ -156,8 +156,8 @@ export function createClient(options: ClientOptions): Client {
         handleConnected: (connection) => link.handleConnected(connection),
         handleFrame,
         handleEnd(connection, ending) {
-          rooms.handleEnd(connection);
           link.handleEnd(connection, ending);
+          rooms.handleEnd(connection, link.open);
         },
       }),
   });
@@ -175,7 +175,7 @@ export function createClient(options: ClientOptions): Client {
     const { type, payload, timestamp } = frame;
     const { room } = payload as { room?: unknown };
     if (typeof room === 'string') {
-      if (type === 'joined_room') rooms.handleJoined(connection, payload as ServerMessages['joined_room']);
+      if (type === 'joined_room' && !rooms.handleJoined(connection, payload as ServerMessages['joined_room'])) return;
       if (!isAnswer && rooms.isElsewhere(connection, room)) return;
       const { position } = payload as { position?: Position };
       if (type === 'message' && position && !rooms.accept(room, position)) return;

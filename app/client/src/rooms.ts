@@ -3,8 +3,9 @@
  * are left or the server refuses for good.
  *
  * A room's position goes with every join, so that the server begins where this client ended; what comes again is dropped.
- * While two connections are open (make before break) a room belongs to the one that joined it last: the other one's
- * frames are dropped, and the new one's replay has what they had.
+ * While two connections are open (make before break) a room belongs to the newer one once that has joined it: the older
+ * one's frames are dropped, and the newer one's replay has what they had. If the newer one ends all the same, the older one
+ * joins again from where the newer one came to.
  */
 import type { Clock } from './clock.ts';
 import type { Connection } from './connection.ts';
@@ -16,9 +17,14 @@ type Joined = ServerMessages['joined_room'];
 
 interface Room {
   readonly name: string;
+  /** The connection whose frames count; once it has ended nobody's do, until another one has joined. */
   owner: Connection | undefined;
   /** Of the last message that was passed on. */
   position: Position | undefined;
+  /** Counts what makes positions from before void: that the history broke, and that it began. */
+  turns: number;
+  /** `turns` when a connection was last asked to join; none once its answer turned out to be void. */
+  readonly asked: WeakMap<Connection, number>;
   waiters: { resolve(joined: Joined): void; reject(error: RequestError): void }[];
 }
 
@@ -32,14 +38,16 @@ export interface Rooms {
   leave(name: string, connections: readonly Connection[]): Promise<void>;
   /** Joins every wanted room on a new connection; resolves when each is joined or refused. Never rejects. */
   joinAll(connection: Connection): Promise<void>;
-  handleJoined(connection: Connection, joined: Joined): void;
+  /** @returns false when the answer does not count, because the room goes on from elsewhere */
+  handleJoined(connection: Connection, joined: Joined): boolean;
   /** The server cannot go on from where this client was. */
   handleGap(room: string, reason: GapReason, position: Position): void;
   /** Whether the message is new to this client, which then counts it as seen. */
   accept(room: string, position: Position): boolean;
   /** Whether another connection is the one that brings this room's frames. */
   isElsewhere(connection: Connection, name: string): boolean;
-  handleEnd(connection: Connection): void;
+  /** @param others connections that are still open, and in the rooms */
+  handleEnd(connection: Connection, others: readonly Connection[]): void;
   /** Those who wait for a join learn that it will not come; the rooms stay wanted. */
   rejectWaiting(error: RequestError): void;
 }
@@ -55,7 +63,16 @@ export function createRooms(options: {
 }): Rooms {
   const { clock, memory } = options;
   const rooms = new Map<string, Room>();
-  const open = (name: string): Room => ({ name, owner: undefined, position: memory.readPosition(name), waiters: [] });
+  /** The connection that was opened last. */
+  let newest: Connection | undefined;
+  const open = (name: string): Room => ({
+    name,
+    owner: undefined,
+    position: memory.readPosition(name),
+    turns: 0,
+    asked: new WeakMap(),
+    waiters: [],
+  });
   for (const name of options.names) rooms.set(name, open(name));
 
   function move(room: Room, position: Position): void {
@@ -63,13 +80,20 @@ export function createRooms(options: {
     memory.writePosition(room.name, position);
   }
 
+  function turn(room: Room, position: Position): void {
+    room.turns += 1;
+    move(room, position);
+  }
+
   async function joinOn(connection: Connection, room: Room): Promise<void> {
     while (rooms.get(room.name) === room && !connection.ended) {
       try {
+        room.asked.set(connection, room.turns);
         const joined = await connection.request('join_room', {
           room: room.name,
           ...(room.position && { position: room.position }),
         });
+        if (!room.asked.has(connection)) continue;
         for (const waiter of room.waiters.splice(0)) waiter.resolve(joined);
         return;
       } catch (error) {
@@ -116,6 +140,7 @@ export function createRooms(options: {
       }
     },
     async joinAll(connection) {
+      newest = connection;
       const queue = [...rooms.values()];
       const work = async () => {
         for (let room = queue.shift(); room; room = queue.shift()) await joinOn(connection, room);
@@ -124,16 +149,24 @@ export function createRooms(options: {
     },
     handleJoined(connection, { room: name, recovery, reason, position }) {
       const room = rooms.get(name);
-      if (!room) return;
+      if (!room) return false;
+      // An answer that comes late on the older connection takes nothing back.
+      if (connection !== newest && room.owner === newest && !newest?.ended) return false;
+      // The other connection was faster, and where this one was asked to begin is void by now: it is asked again.
+      if (room.asked.get(connection) !== room.turns) {
+        room.asked.delete(connection);
+        return false;
+      }
       room.owner = connection;
-      if (recovery === 'recovered') return;
-      move(room, position);
+      if (recovery === 'recovered') return true;
+      turn(room, position);
       if (recovery !== 'none') options.handleBroken(name, reason ?? 'rewound', position);
+      return true;
     },
     handleGap(name, reason, position) {
       const room = rooms.get(name);
       if (!room) return;
-      move(room, position);
+      turn(room, position);
       options.handleBroken(name, reason, position);
     },
     accept(name, position) {
@@ -148,8 +181,10 @@ export function createRooms(options: {
       const owner = rooms.get(name)?.owner;
       return owner !== undefined && owner !== connection;
     },
-    handleEnd(connection) {
-      for (const room of rooms.values()) if (room.owner === connection) room.owner = undefined;
+    handleEnd(connection, others) {
+      for (const room of rooms.values()) {
+        if (room.owner === connection) for (const other of others) void joinOn(other, room);
+      }
     },
     rejectWaiting(error) {
       for (const room of rooms.values()) for (const waiter of room.waiters.splice(0)) waiter.reject(error);

@@ -144,4 +144,55 @@ describe('an instance that restarts', () => {
     peer.close(4505, 'kicked');
     expect(await reach(client, 'closed')).toMatchObject({ code: 4505 });
   });
+
+  test('leaves no hole when the next connection dies after it has joined', async ({ open, server, clock }) => {
+    const { client, peer } = await open({ rooms: ['lobby', 'attic'] });
+    await peer.acceptJoins(['lobby', 'attic']);
+    const messages: string[] = [];
+    client.on('message', ({ content }) => messages.push(content));
+    clock.advance(5_000);
+    await shutDown(client, peer, 0);
+    clock.advance(0);
+    const second = await server.accept();
+    second.greet('app2');
+    // In the lobby already, and not yet in the attic: from now on the new connection brings the lobby.
+    second.send('joined_room', { ...joined('lobby'), recovery: 'recovered' }, (await second.next('join_room')).id);
+    const at = (offset: number) => ({ room: 'lobby', from, content: `m${offset}`, position: { epoch: 'e', offset } });
+    second.send('message', at(1));
+    await expect.poll(() => messages).toEqual(['m1']);
+    peer.send('message', at(1));
+    peer.send('message', at(2));
+    second.terminate();
+    // What it had dropped of the old connection has to come again.
+    const again = await peer.next('join_room');
+    expect(again.payload).toEqual({ room: 'lobby', position: { epoch: 'e', offset: 1 } });
+    peer.send('message', at(3));
+    peer.send('joined_room', { ...joined('lobby'), recovery: 'recovered' }, again.id);
+    for (const offset of [2, 3]) peer.send('message', at(offset));
+    await expect.poll(() => messages).toEqual(['m1', 'm2', 'm3']);
+  });
+
+  test('leaves no hole when both connections were asked to join before either answered', async ({
+    open,
+    server,
+    clock,
+  }) => {
+    const { client, peer } = await open();
+    const messages: string[] = [];
+    client.on('message', ({ content }) => messages.push(content));
+    clock.advance(5_000);
+    await shutDown(client, peer, 0);
+    void client.join('lobby');
+    const first = await peer.next('join_room');
+    clock.advance(0);
+    const second = await server.accept();
+    second.greet('app2');
+    const { id } = await second.next('join_room');
+    peer.send('joined_room', joined('lobby'), first.id);
+    peer.send('message', { room: 'lobby', from, content: 'm1', position: { epoch: 'e', offset: 1 } });
+    await expect.poll(() => messages).toEqual(['m1']);
+    // It begins where the room was when it was asked, which is past what the application has.
+    second.send('joined_room', { ...joined('lobby'), position: { epoch: 'e', offset: 2 } }, id);
+    expect((await second.next('join_room')).payload).toEqual({ room: 'lobby', position: { epoch: 'e', offset: 1 } });
+  });
 });
