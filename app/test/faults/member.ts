@@ -23,7 +23,7 @@ export interface Handshakes {
 }
 
 /** Time after a switch that still belongs to the move, in ms. */
-const MOVE_TAIL_MS = 1000;
+const MOVE_TAIL_MS = 200;
 
 export class Member {
   readonly name: string;
@@ -35,7 +35,10 @@ export class Member {
   readonly told: { room: string; reason: GapReason; position: Position }[] = [];
   /** How each join went on. */
   readonly joins: { room: string; recovery: string; position: Position }[] = [];
-  /** Longest silence beyond the publishers' pace around each move, in ms. */
+  /**
+   * Longest silence beyond the publishers' pace in each move, in ms: from the opening of the next connection until a
+   * little after the switch.
+   */
   readonly gaps: number[] = [];
   /** Close codes of connections that ended. */
   readonly closeCodes: number[] = [];
@@ -69,6 +72,10 @@ export class Member {
     const { handshakes, localAddress } = options;
     const handleSocket = (socket: WebSocket) => {
       this.socket = socket;
+      // Make before break: the one before is still there.
+      if (this.instanceId === undefined) return;
+      this.#endMove();
+      this.#move = { gap: 0, until: Infinity };
     };
     this.client = createClient({
       url: options.url,
@@ -117,10 +124,6 @@ export class Member {
     client.on('joined_room', ({ room, recovery, position }) => void this.joins.push({ room, recovery, position }));
     client.on('gap', ({ room, reason, position }) => this.#handleBroken(room, reason, position));
     client.on('rewound', ({ room, position }) => this.#handleBroken(room, 'rewound', position));
-    client.on('server_shutdown', () => {
-      this.#endMove();
-      this.#move = { gap: 0, until: Infinity };
-    });
     client.on('state', (state) => {
       if (state.name === 'waiting') this.closeCodes.push(state.code);
       if (state.name !== 'open') return;

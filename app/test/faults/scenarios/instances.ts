@@ -1,12 +1,17 @@
 /** 1 to 3: instances that are replaced, and instances that die. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Context, type Scenario, spread } from '../scenario.ts';
 
+/** The time after which a connection counts as one that lasted (the client's default), and a crash as the first. */
+const STABLE_MS = 5500;
+
 /** Kills instances in the middle of a burst; @returns how long their members were without what they missed, in ms. */
-async function killMidBurst({ rig, fleet, random }: Context, ids: readonly string[]): Promise<number[]> {
+async function killMidBurst({ rig, fleet, random, sized }: Context, ids: readonly string[]): Promise<number[]> {
+  await delay(sized(STABLE_MS, 0));
   const orphans = fleet.members.filter(({ instanceId }) => instanceId !== undefined && ids.includes(instanceId));
   const victims = rig.instances.filter(({ id }) => ids.includes(id));
   fleet.burst(5);
-  await new Promise((resolve) => setTimeout(resolve, random.between(0, 20)));
+  await delay(random.between(0, 20));
   const killedAt = performance.now();
   await Promise.all(victims.map((victim) => victim.kill()));
   await fleet.flowing(30_000);
@@ -17,9 +22,11 @@ async function killMidBurst({ rig, fleet, random }: Context, ids: readonly strin
 export const rollingRestart: Scenario = {
   number: 1,
   name: 'rolling restart',
+  // Enough traffic for something to happen in the moment of each move.
+  fleet: (_rig, size) => (size === 'short' ? { interval: 30 } : {}),
   async run({ rig, fleet, sized, note }) {
     fleet.takeLatencies();
-    await new Promise((resolve) => setTimeout(resolve, sized(5000, 1000)));
+    await delay(sized(5000, 1000));
     note('undisturbed ms p50/p99/max', spread(fleet.takeLatencies()));
     const rolls = sized(10, 1);
     for (let i = 0; i < rolls; i += 1) await rig.roll();

@@ -93,7 +93,7 @@ export const silentSubscriber: Scenario = {
           .catch(() => undefined);
         if (!replaced) {
           check(false, `${instance.id} found that its link was ${kind}`);
-          continue;
+          return undefined;
         }
         found.push(Number(replaced['time']) - since);
         await fleet.flowing(30_000);

@@ -84,7 +84,15 @@ export const staleReplica: Scenario = {
     const ahead = channels.map((_, index) => fleet.members.filter((member) => isAhead(member, index)));
     await replica.command('REPLICAOF', 'NO', 'ONE');
     rig.redisProxy.upstream = replica.port;
-    comeBack([...early, ...late]);
+    comeBack(early);
+    // Until the numbers have passed those of the lost messages: only the epoch tells them from each other.
+    await until('the replica’s history is longer than the lost one', 30_000, async () => {
+      const lengths = await Promise.all(channels.map((channel) => lengthOn(replica, channel)));
+      return late.every((member) =>
+        channels.every((channel, index) => highest(member, channel) < (lengths[index] ?? 0)),
+      );
+    });
+    comeBack(late);
 
     const judgement = await conclude(context, replica);
     for (const [index, channel] of channels.entries()) {

@@ -1,0 +1,43 @@
+/** The suite can fail: with one mechanism switched off, a scenario reports what that mechanism prevents. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { run } from '../harness/process.ts';
+import { type Mutation, mutations } from './mutations.ts';
+
+const here = import.meta.dirname;
+
+test.for(Object.entries(mutations) as [string, Mutation][])(
+  'without %s a scenario reports losses',
+  { timeout: 120_000 },
+  async ([name, { scenario, shows }]) => {
+    const { child, exited } = await run(
+      process.execPath,
+      ['--import', join(here, 'mutation.ts'), join(here, 'main.ts')],
+      {
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          MUTATION: name,
+          SIZE: 'short',
+          SCENARIO: String(scenario),
+          // What does not come is waited for in vain, every time.
+          SETTLE_MS: '7000',
+          JSON: '1',
+        },
+      },
+    );
+    let output = '';
+    let errors = '';
+    child.stdout?.on('data', (chunk) => {
+      output += chunk;
+    });
+    child.stderr?.on('data', (chunk) => {
+      errors += chunk;
+    });
+    const { code } = await exited;
+    expect(output, errors).toMatch(/^\{.*\}\n$/);
+    const outcome = JSON.parse(output);
+    expect(outcome).toMatchObject({ number: scenario });
+    expect(outcome[shows], output).toBeGreaterThan(0);
+    expect(code).toBe(1);
+  },
+);
