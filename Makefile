@@ -84,6 +84,11 @@ test: install
 bench: install
 	@npm run --silent bench -- $(CASE)
 
+## test-faults: break a cluster in every way, and count what was lost ([SCENARIO=2] [SEED=1])
+test-faults: install
+	@sh deploy/cluster/install.sh nginx redis-server
+	@npm run --silent test:faults
+
 ## lint: format, lint, dependency rules
 lint: install
 	@npm run --silent lint

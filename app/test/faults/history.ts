@@ -21,9 +21,15 @@ async function readHistory(redis: RedisServer, channel: string): Promise<Map<num
 /** What members hold: rooms and broadcasts. */
 export const channelsOf = (fleet: Fleet): string[] => [...fleet.rooms, '@all'];
 
-/** @returns with it, how many messages were acknowledged and are gone */
-async function judgeOnce(fleet: Fleet, redis: RedisServer): Promise<Judgement & { gone: number }> {
-  const judgement = { expected: 0, lost: 0, doubled: 0, disordered: 0, gone: 0 };
+export interface HistoryJudgement extends Judgement {
+  /** Messages that were acknowledged and are not there. */
+  gone: number;
+  /** One of the members that are not right, in words. */
+  example: string;
+}
+
+async function judgeOnce(fleet: Fleet, redis: RedisServer): Promise<HistoryJudgement> {
+  const judgement = { expected: 0, lost: 0, doubled: 0, disordered: 0, gone: 0, example: '' };
   for (const channel of channelsOf(fleet)) {
     const history = await readHistory(redis, channel);
     const kept = new Set(history.values());
@@ -35,7 +41,13 @@ async function judgeOnce(fleet: Fleet, redis: RedisServer): Promise<Judgement & 
       if (!member.client.rooms.includes(channel)) continue;
       const view = member.view(channel) ?? new Map<number, string>();
       judgement.expected += history.size;
-      for (const [offset, message] of history) if (view.get(offset) !== message) judgement.lost += 1;
+      const missing = [...history].filter(([offset, message]) => view.get(offset) !== message);
+      judgement.lost += missing.length;
+      if (missing.length > 0) {
+        const { name, told, joins } = member;
+        const places = `${missing[0]?.[0]} to ${missing.at(-1)?.[0]} of ${channel}, ${missing.length} of ${history.size}`;
+        judgement.example = `${name} lacks ${places}: ${JSON.stringify({ told, joins: joins.filter(({ room }) => room === channel) })}`;
+      }
       judgement.doubled += view.size - new Set(view.values()).size;
       // Held, and not what the room has there: a lost history that is taken for the present one.
       for (const [offset, message] of view) {
@@ -47,11 +59,7 @@ async function judgeOnce(fleet: Fleet, redis: RedisServer): Promise<Judgement & 
 }
 
 /** Waits until members and Redis agree, at most `ms`. */
-export async function judgeByHistory(
-  fleet: Fleet,
-  redis: RedisServer,
-  ms: number,
-): Promise<Judgement & { gone: number }> {
+export async function judgeByHistory(fleet: Fleet, redis: RedisServer, ms: number): Promise<HistoryJudgement> {
   const deadline = performance.now() + ms;
   for (;;) {
     const judgement = await judgeOnce(fleet, redis);

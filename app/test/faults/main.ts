@@ -2,7 +2,7 @@
  * The fault suite as a program: node app/test/faults/main.ts, in full size unless SIZE=short. SCENARIO=2,7 runs some;
  * SEED repeats a run's choices. Exits 1 when anything was lost, doubled, disordered or refused, or a claim failed.
  */
-import { isClean, type Outcome, runScenarios, type Size } from './scenario.ts';
+import { createRunner, isClean, type Outcome, type Size } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 import { header, row, totals } from './table.ts';
 
@@ -18,10 +18,14 @@ if (chosen.length === 0 || !Number.isInteger(seed)) {
 
 console.error(`seed ${seed}`);
 if (!asJson) console.log(header());
-const outcomes = await runScenarios(chosen, {
-  size,
-  seed,
-  handleOutcome: (outcome: Outcome) => console.log(asJson ? JSON.stringify(outcome) : row(outcome)),
-});
+const outcomes: Outcome[] = [];
+{
+  await using runner = createRunner({ size, seed });
+  for (const scenario of chosen) {
+    const outcome = await runner.run(scenario);
+    outcomes.push(outcome);
+    console.log(asJson ? JSON.stringify(outcome) : row(outcome));
+  }
+}
 if (!asJson) console.log(totals(outcomes));
 process.exit(outcomes.every(isClean) ? 0 : 1);

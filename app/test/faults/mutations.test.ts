@@ -8,7 +8,6 @@ const here = import.meta.dirname;
 
 test.for(Object.entries(mutations) as [string, Mutation][])(
   'without %s a scenario reports losses',
-  { timeout: 120_000 },
   async ([name, { scenario, shows }]) => {
     const { child, exited } = await run(
       process.execPath,
@@ -20,7 +19,7 @@ test.for(Object.entries(mutations) as [string, Mutation][])(
           SIZE: 'short',
           SCENARIO: String(scenario),
           // What does not come is waited for in vain, every time.
-          SETTLE_MS: '7000',
+          SETTLE_MS: '6500',
           JSON: '1',
         },
       },

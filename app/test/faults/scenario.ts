@@ -56,7 +56,7 @@ const fleets: Record<Size, Omit<FleetOptions, 'url'>> = {
 export const isClean = ({ expected, lost, doubled, disordered, refused, failures }: Outcome): boolean =>
   expected > 0 && lost + doubled + disordered + refused === 0 && failures.length === 0;
 
-export async function runScenario(scenario: Scenario, rig: Rig, size: Size, seed: number): Promise<Outcome> {
+async function runScenario(scenario: Scenario, rig: Rig, size: Size, seed: number): Promise<Outcome> {
   const started = performance.now();
   const notes: Outcome['notes'] = {};
   const failures: string[] = [];
@@ -103,36 +103,32 @@ export async function runScenario(scenario: Scenario, rig: Rig, size: Size, seed
   };
 }
 
-/** Runs scenarios one after the other; those that need the same rig share it. */
-export async function runScenarios(
-  scenarios: readonly Scenario[],
-  options: { size: Size; seed: number; handleOutcome(outcome: Outcome): void },
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
+/** Runs scenarios one after the other; neighbours that need the same rig share it. */
+export function createRunner(options: { size: Size; seed: number }): {
+  run(scenario: Scenario): Promise<Outcome>;
+} & AsyncDisposable {
   let rig: Rig | undefined;
   let needs = '';
-  try {
-    for (const scenario of scenarios) {
-      const needed = JSON.stringify(scenario.rig ?? {});
-      if (rig && needed !== needs) {
-        await rig[Symbol.asyncDispose]();
-        rig = undefined;
-      }
-      rig ??= await startRig(scenario.rig);
-      needs = needed;
-      const outcome = await runScenario(scenario, rig, options.size, options.seed);
-      options.handleOutcome(outcome);
-      outcomes.push(outcome);
-      if (outcome.failures.length > 0 || scenario.spoilsRig) {
-        // What a failed scenario left behind is no ground for the next.
-        await rig[Symbol.asyncDispose]();
-        rig = undefined;
-      }
-    }
-  } finally {
-    await rig?.[Symbol.asyncDispose]();
+
+  async function end(): Promise<void> {
+    const ending = rig;
+    rig = undefined;
+    await ending?.[Symbol.asyncDispose]();
   }
-  return outcomes;
+
+  return {
+    async run(scenario) {
+      const needed = JSON.stringify(scenario.rig ?? {});
+      if (needed !== needs) await end();
+      needs = needed;
+      rig ??= await startRig(scenario.rig);
+      const outcome = await runScenario(scenario, rig, options.size, options.seed);
+      // What a failed scenario left behind is no ground for the next.
+      if (outcome.failures.length > 0 || scenario.spoilsRig) await end();
+      return outcome;
+    },
+    [Symbol.asyncDispose]: end,
+  };
 }
 
 /** By linear interpolation. */

@@ -67,7 +67,7 @@ export const everything: Scenario = {
   fleet: ({ url, edgeUrl }) => ({ url: (index) => (index % 3 === 0 ? edgeUrl : url) }),
   async run(context) {
     const { random, sized, note } = context;
-    const until = performance.now() + sized(120_000, 12_000);
+    const until = performance.now() + sized(120_000, 8000);
     const count: Record<string, number> = {};
     await Promise.all(
       Object.entries(kinds).map(async ([kind, fault]) => {

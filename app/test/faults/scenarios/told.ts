@@ -37,16 +37,17 @@ function comeBack(members: readonly Member[]): void {
 }
 
 /** Ends the traffic, and compares. */
-async function conclude({ fleet, sized, note }: Context, redis: RedisServer): Promise<Judgement> {
+async function conclude({ fleet, sized, note, check }: Context, redis: RedisServer): Promise<Judgement> {
   await fleet.flowing(30_000);
   await delay(sized(3000, 500));
   await fleet.hush();
-  const { gone, ...judgement } = await judgeByHistory(
+  const { gone, example, ...judgement } = await judgeByHistory(
     fleet,
     redis,
     sized(30_000, Number(process.env['SETTLE_MS'] ?? 15_000)),
   );
   note('acknowledged and gone', gone);
+  check(example === '', example);
   return judgement;
 }
 
