@@ -18,6 +18,8 @@ export interface FleetOptions {
   /** Between two messages of one publisher, in ms. */
   interval: number;
   client?: Partial<ClientOptions>;
+  /** Clients say their addresses in X-Forwarded-For; else they have them. */
+  forwarded?: boolean;
   /** Members keep what they got, for scenarios in which history is lost. */
   keepViews?: boolean;
 }
@@ -95,7 +97,9 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       keepViews: options.keepViews ?? false,
       rooms: [room, '@all', '@me'],
       // ip_hash looks at three octets.
-      localAddress: `127.0.${1 + (index % 250)}.1`,
+      ...(options.forwarded
+        ? { forwardedFor: `20.0.${1 + (index % 250)}.1` }
+        : { localAddress: `127.0.${1 + (index % 250)}.1` }),
       handshakes,
       client: options.client ?? {},
       handleDelivery,

@@ -3,9 +3,10 @@
  * still has, and in the same places.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { closeBody } from '../../src/protocol.ts';
+import { closeBody, type GapReason } from '../../src/protocol.ts';
 import type { RedisServer } from '../harness/redis.ts';
 import type { Fleet, Judgement } from './fleet.ts';
+import type { Member } from './member.ts';
 
 /** A room's messages by offset, as Redis keeps them. */
 async function readHistory(redis: RedisServer, channel: string): Promise<Map<number, string>> {
@@ -17,6 +18,9 @@ async function readHistory(redis: RedisServer, channel: string): Promise<Map<num
     }),
   );
 }
+
+export const isTold = ({ told }: Member, room: string, reason: GapReason): boolean =>
+  told.some((each) => each.room === room && each.reason === reason);
 
 /** What members hold: rooms and broadcasts. */
 export const channelsOf = (fleet: Fleet): string[] => [...fleet.rooms, '@all'];
@@ -40,12 +44,15 @@ async function judgeOnce(fleet: Fleet, redis: RedisServer): Promise<HistoryJudge
     for (const member of fleet.members) {
       if (!member.client.rooms.includes(channel)) continue;
       const view = member.view(channel) ?? new Map<number, string>();
-      judgement.expected += history.size;
-      const missing = [...history].filter(([offset, message]) => view.get(offset) !== message);
+      // It joined here: what stood in the room before is not its own.
+      const since = member.joins.find((join) => join.room === channel)?.position.offset ?? 0;
+      const own = [...history].filter(([offset]) => offset > since || isTold(member, channel, 'unknown_epoch'));
+      judgement.expected += own.length;
+      const missing = own.filter(([offset, message]) => view.get(offset) !== message);
       judgement.lost += missing.length;
       if (missing.length > 0) {
         const { name, told, joins } = member;
-        const places = `${missing[0]?.[0]} to ${missing.at(-1)?.[0]} of ${channel}, ${missing.length} of ${history.size}`;
+        const places = `${missing[0]?.[0]} to ${missing.at(-1)?.[0]} of ${channel}, ${missing.length} of ${own.length}`;
         judgement.example = `${name} lacks ${places}: ${JSON.stringify({ told, joins: joins.filter(({ room }) => room === channel) })}`;
       }
       judgement.doubled += view.size - new Set(view.values()).size;

@@ -59,7 +59,9 @@ export class Member {
     name: string;
     url: string;
     rooms: readonly string[];
-    localAddress: string;
+    localAddress?: string;
+    /** For an NGINX that believes it, where addresses are not ours to choose. */
+    forwardedFor?: string;
     handshakes: Handshakes;
     client: Partial<ClientOptions>;
     keepViews: boolean;
@@ -69,7 +71,7 @@ export class Member {
     this.userId = `u-${options.name}`;
     this.views = options.keepViews ? new Map() : undefined;
     this.#handleDelivery = options.handleDelivery;
-    const { handshakes, localAddress } = options;
+    const { handshakes, localAddress, forwardedFor } = options;
     const handleSocket = (socket: WebSocket) => {
       this.socket = socket;
       // Make before break: the one before is still there.
@@ -84,7 +86,11 @@ export class Member {
       ...options.client,
       WebSocket: class extends WebSocket {
         constructor(url: string, protocols: string[]) {
-          super(url, protocols, { localAddress, perMessageDeflate: false });
+          super(url, protocols, {
+            perMessageDeflate: false,
+            ...(localAddress && { localAddress }),
+            ...(forwardedFor && { headers: { 'X-Forwarded-For': forwardedFor } }),
+          });
           let open = false;
           this.on('open', () => {
             open = true;

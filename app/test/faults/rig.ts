@@ -26,6 +26,18 @@ export interface RigOptions {
   env?: Readonly<Record<string, string>>;
 }
 
+/** What any cluster has that can be broken, in processes or in containers. */
+export interface Cluster {
+  /** NGINX's public listener. */
+  readonly url: string;
+  readonly instances: readonly { readonly id: string; start(): Promise<void>; kill(): Promise<void> }[];
+  readonly nginx: RigNginx;
+  /** One instance after the other, as a deploy does it. */
+  roll(): Promise<void>;
+  /** Everything runs and is ready again. */
+  healthy(): Promise<void>;
+}
+
 /** One instance, always on its own ports. */
 export interface RigInstance {
   readonly id: string;
@@ -43,24 +55,17 @@ export interface RigNginx {
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
-export interface Rig extends AsyncDisposable {
-  /** NGINX's public listener. */
-  readonly url: string;
-  /** The same through `edge`, the network between some clients and NGINX. */
+export interface Rig extends Cluster, AsyncDisposable {
+  /** NGINX through `edge`, the network between some clients and NGINX. */
   readonly edgeUrl: string;
   readonly edge: NetworkProxy;
   readonly redis: RedisServer;
   readonly redisProxy: NetworkProxy;
-  readonly nginx: RigNginx;
   readonly instances: readonly RigInstance[];
   /** Another Redis on a port of the rig's. */
   startReplica(args: readonly string[]): Promise<RedisServer>;
   /** The Redis connections of instances in one role, as Redis and the proxy know them. */
   redisLinks(role: 'subscriber' | 'commands'): Promise<{ id: string; instance: string; link: Link | undefined }[]>;
-  /** One instance after the other, as a deploy does it. */
-  roll(): Promise<void>;
-  /** Everything runs and is ready again. */
-  healthy(): Promise<void>;
 }
 
 /** Quick where waiting proves nothing, and no limit in the way of the traffic. */

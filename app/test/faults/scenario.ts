@@ -2,13 +2,13 @@
 import { within } from '../harness/process.ts';
 import { type Fleet, type FleetOptions, type Judgement, startFleet } from './fleet.ts';
 import { createRandom, type Random } from './random.ts';
-import { type Rig, type RigOptions, startRig } from './rig.ts';
+import { type Cluster, type Rig, type RigOptions, startRig } from './rig.ts';
 
 /** `full` proves the bars, `short` is part of `make test`. */
 export type Size = 'full' | 'short';
 
-export interface Context {
-  rig: Rig;
+export interface Context<C extends Cluster = Rig> {
+  rig: C;
   fleet: Fleet;
   random: Random;
   sized<T>(full: T, short: T): T;
@@ -18,15 +18,15 @@ export interface Context {
   check(holds: boolean, claim: string): void;
 }
 
-export interface Scenario {
+export interface Scenario<C extends Cluster = Rig> {
   number: number;
   name: string;
   rig?: RigOptions;
   /** Leaves a rig that cannot be used again. */
   spoilsRig?: boolean;
-  fleet?(rig: Rig, size: Size): Partial<FleetOptions>;
+  fleet?(rig: C, size: Size): Partial<FleetOptions>;
   /** Breaks things, and mends them. @returns its own judgement where the usual one does not fit */
-  run(context: Context): Promise<Judgement | undefined>;
+  run(context: Context<C>): Promise<Judgement | undefined>;
 }
 
 export interface Outcome extends Judgement {
@@ -56,7 +56,13 @@ const fleets: Record<Size, Omit<FleetOptions, 'url'>> = {
 export const isClean = ({ expected, lost, doubled, disordered, refused, failures }: Outcome): boolean =>
   expected > 0 && lost + doubled + disordered + refused === 0 && failures.length === 0;
 
-async function runScenario(scenario: Scenario, rig: Rig, size: Size, seed: number): Promise<Outcome> {
+/** @param more what the cluster needs of its clients */
+export async function runScenario<C extends Cluster>(
+  scenario: Scenario<C>,
+  rig: C,
+  { size, seed }: { size: Size; seed: number },
+  more: Partial<FleetOptions> = {},
+): Promise<Outcome> {
   const started = performance.now();
   const notes: Outcome['notes'] = {};
   const failures: string[] = [];
@@ -65,6 +71,7 @@ async function runScenario(scenario: Scenario, rig: Rig, size: Size, seed: numbe
     url: () => rig.url,
     ...fleets[size],
     ...scenario.fleet?.(rig, size),
+    ...more,
   });
   fleet.talk();
   let judgement: Judgement | undefined;
@@ -122,7 +129,7 @@ export function createRunner(options: { size: Size; seed: number }): {
       if (needed !== needs) await end();
       needs = needed;
       rig ??= await startRig(scenario.rig);
-      const outcome = await runScenario(scenario, rig, options.size, options.seed);
+      const outcome = await runScenario(scenario, rig, options);
       // What a failed scenario left behind is no ground for the next.
       if (outcome.failures.length > 0 || scenario.spoilsRig) await end();
       return outcome;

@@ -1,12 +1,16 @@
 /** 1 to 3: instances that are replaced, and instances that die. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Cluster } from '../rig.ts';
 import { type Context, type Scenario, spread } from '../scenario.ts';
 
 /** The time after which a connection counts as one that lasted (the client's default), and a crash as the first. */
 const STABLE_MS = 5500;
 
 /** Kills instances in the middle of a burst; @returns how long their members were without what they missed, in ms. */
-async function killMidBurst({ rig, fleet, random, sized }: Context, ids: readonly string[]): Promise<number[]> {
+async function killMidBurst(
+  { rig, fleet, random, sized }: Context<Cluster>,
+  ids: readonly string[],
+): Promise<number[]> {
   await delay(sized(STABLE_MS, 0));
   const orphans = fleet.members.filter(({ instanceId }) => instanceId !== undefined && ids.includes(instanceId));
   const victims = rig.instances.filter(({ id }) => ids.includes(id));
@@ -19,7 +23,7 @@ async function killMidBurst({ rig, fleet, random, sized }: Context, ids: readonl
   return orphans.map(({ backAt, caughtUpAt }) => Math.max(backAt, caughtUpAt) - killedAt);
 }
 
-export const rollingRestart: Scenario = {
+export const rollingRestart: Scenario<Cluster> = {
   number: 1,
   name: 'rolling restart',
   // Enough traffic for something to happen in the moment of each move.
@@ -41,7 +45,7 @@ export const rollingRestart: Scenario = {
   },
 };
 
-export const killOne: Scenario = {
+export const killOne: Scenario<Cluster> = {
   number: 2,
   name: 'SIGKILL of an instance mid-burst',
   async run(context) {
@@ -56,7 +60,7 @@ export const killOne: Scenario = {
   },
 };
 
-export const killTwo: Scenario = {
+export const killTwo: Scenario<Cluster> = {
   number: 3,
   name: 'SIGKILL of two of three at once',
   async run(context) {

@@ -2,9 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../../../deploy/test/test-cluster.ts';
 import type { Member } from '../member.ts';
+import type { Cluster } from '../rig.ts';
 import { type Scenario, spread } from '../scenario.ts';
 
-export const restartNginx: Scenario = {
+export const restartNginx: Scenario<Cluster> = {
   number: 8,
   name: 'NGINX restarted, and NGINX SIGKILLed',
   async run({ rig, fleet, sized, note }) {

@@ -81,8 +81,8 @@ export const silentSubscriber: Scenario = {
   async run({ rig, fleet, note, check }) {
     const found: number[] = [];
     for (const instance of rig.instances) {
-      // Nothing at all comes; and a link that answers pings, but brings no messages.
-      for (const kind of ['silent', 'deaf'] as const) {
+      // A link that answers pings and brings no messages; and one on which nothing comes at all.
+      for (const kind of ['deaf', 'silent'] as const) {
         const since = Date.now();
         for (const link of await subscriberOf(rig, instance.id)) {
           if (kind === 'silent') link.stall('down');

@@ -1,10 +1,9 @@
 /** 13 to 15: Redis loses what it acknowledged. Those whom it concerns are told, nobody else is, and the rest is whole. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../../../deploy/test/test-cluster.ts';
-import type { GapReason } from '../../../src/protocol.ts';
 import type { RedisServer } from '../../harness/redis.ts';
 import type { Fleet, FleetOptions, Judgement } from '../fleet.ts';
-import { channelsOf, judgeByHistory } from '../history.ts';
+import { channelsOf, isTold, judgeByHistory } from '../history.ts';
 import type { Member } from '../member.ts';
 import { startProxy } from '../proxy.ts';
 import type { Rig } from '../rig.ts';
@@ -21,9 +20,6 @@ const fleet = (_rig: Rig, size: Size): Partial<FleetOptions> => ({
 /** Some of the members that publish nothing. */
 const readers = ({ members }: Fleet, part: 0 | 1): Member[] =>
   members.slice(6).filter((_, index) => index % 3 === part);
-
-const wasTold = ({ told }: Member, room: string, reason: GapReason): boolean =>
-  told.some((each) => each.room === room && each.reason === reason);
 
 /** The last place of a room that a member holds. */
 const highest = (member: Member, channel: string): number => Math.max(0, ...(member.view(channel)?.keys() ?? []));
@@ -98,7 +94,7 @@ export const staleReplica: Scenario = {
     const judgement = await conclude(context, replica);
     for (const [index, channel] of channels.entries()) {
       for (const member of fleet.members.filter(({ client }) => client.rooms.includes(channel))) {
-        const rewound = wasTold(member, channel, 'rewound');
+        const rewound = isTold(member, channel, 'rewound');
         if (ahead[index]?.includes(member)) check(rewound, `${member.name} was ahead in ${channel}, and told so`);
         else check(!rewound, `${member.name} was not ahead in ${channel}, and not told that it was`);
       }
@@ -124,12 +120,12 @@ export const flush: Scenario = {
     await delay(sized(5000, 1500));
     await rig.redis.command('FLUSHALL');
     comeBack(away);
-    const isTold = (member: Member) =>
-      member.client.rooms.filter((room) => room !== '@me').every((room) => wasTold(member, room, 'unknown_epoch'));
+    const knows = (member: Member) =>
+      member.client.rooms.filter((room) => room !== '@me').every((room) => isTold(member, room, 'unknown_epoch'));
     // A room in which nothing is said hears of it by the audit.
-    await until('everyone is told', 15_000, () => fleet.members.every(isTold)).catch(() => undefined);
+    await until('everyone is told', 15_000, () => fleet.members.every(knows)).catch(() => undefined);
     const judgement = await conclude(context, rig.redis);
-    const told = fleet.members.filter(isTold);
+    const told = fleet.members.filter(knows);
     check(told.length === fleet.members.length, `${told.length} of ${fleet.members.length} were told unknown_epoch`);
     note('told', told.length);
     return judgement;
@@ -152,7 +148,7 @@ export const trimmed: Scenario = {
     comeBack(away);
     const judgement = await conclude(context, rig.redis);
     for (const member of fleet.members) {
-      const told = fleet.rooms.some((room) => wasTold(member, room, 'trimmed'));
+      const told = fleet.rooms.some((room) => isTold(member, room, 'trimmed'));
       check(told === away.includes(member), `${member.name} was ${told ? '' : 'not '}told of trimmed history`);
     }
     note('told', away.length);
