@@ -59,6 +59,12 @@ scale:
 kill:
 	@$(CLUSTER)/kill.sh
 
+## loadtest: prove what is delivered while all is restarted ([SCRIPT=rolling] [CLIENTS=300] ...; HELP=1 lists them all)
+loadtest:
+	@$(CLUSTER)/loadtest.sh
+loadtest-%:
+	@SCRIPT=$* $(CLUSTER)/loadtest.sh
+
 ## loadtest-compare: two runs side by side (A=loadtest/out/ONE.json B=loadtest/out/OTHER.json)
 loadtest-compare: install
 	@npm run --silent loadtest:compare -- $${A:+"$$A"} $${B:+"$$B"}

@@ -1,0 +1,73 @@
+/**
+ * One member's account of one room: what it got from each publisher, whose messages are numbered 1, 2, 3... without end.
+ */
+
+/** How long a missing message may still come before it counts as lost, in ms. */
+const PATIENCE_MS = 15_000;
+
+export type Verdict = 'new' | 'doubled' | 'disordered';
+
+interface Account {
+  /** The highest number that came. */
+  high: number;
+  /** Numbers below it that did not, and when that was noticed. */
+  missing: Map<number, number>;
+  /** When its last message came, and when that had been sent. */
+  receivedAt: number;
+  sentAt: number;
+}
+
+export interface Ledger {
+  /** Enters a message; `gap` is how much longer it took than the publisher took to send it, from its second on. */
+  take(publisher: string, number: number, sentAt: number, now: number): { verdict: Verdict; gap: number | undefined };
+  /** Numbers that have been missing for too long, and were not at the last call. */
+  overdue(now: number): number;
+  /** Whether `publishers` have each been heard up to `count`, with nothing missing. */
+  complete(publishers: number, count: number): boolean;
+  /** What is missing of that and was not overdue before. */
+  missing(publishers: number, count: number): number;
+}
+
+export function createLedger(): Ledger {
+  const accounts = new Map<string, Account>();
+  let highs = 0;
+  let open = 0;
+  let overdue = 0;
+
+  return {
+    take(publisher, number, sentAt, now) {
+      let account = accounts.get(publisher);
+      if (!account) {
+        account = { high: 0, missing: new Map(), receivedAt: 0, sentAt: 0 };
+        accounts.set(publisher, account);
+      }
+      if (number <= account.high) {
+        if (!account.missing.delete(number)) return { verdict: 'doubled', gap: undefined };
+        open -= 1;
+        return { verdict: 'disordered', gap: undefined };
+      }
+      for (let skipped = account.high + 1; skipped < number; skipped += 1) account.missing.set(skipped, now);
+      open += number - account.high - 1;
+      highs += number - account.high;
+      const gap = account.high > 0 ? Math.max(0, now - account.receivedAt - (sentAt - account.sentAt)) : undefined;
+      account.high = number;
+      account.receivedAt = now;
+      account.sentAt = sentAt;
+      return { verdict: 'new', gap };
+    },
+    overdue(now) {
+      if (open === 0) return 0;
+      const before = overdue;
+      for (const { missing } of accounts.values()) {
+        for (const [number, since] of missing) {
+          if (now - since < PATIENCE_MS) continue;
+          missing.set(number, Number.POSITIVE_INFINITY); // counted; it may still come, and is disordered then
+          overdue += 1;
+        }
+      }
+      return overdue - before;
+    },
+    complete: (publishers, count) => open === 0 && overdue === 0 && highs === publishers * count,
+    missing: (publishers, count) => publishers * count - highs + open - overdue,
+  };
+}

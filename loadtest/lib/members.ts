@@ -1,0 +1,161 @@
+/**
+ * The clients of one virtual user, from their first connection to their verdict. Every member of a room publishes the
+ * same number of messages, so that each knows what it has to get without asking: that number from everyone.
+ */
+import exec from 'k6/execution';
+import { clearTimeout, setTimeout } from 'k6/timers';
+import { type Client, createClient } from './client.ts';
+import { createLedger } from './ledger.ts';
+import type { Frame } from './link.ts';
+import * as metrics from './metrics.ts';
+import type { Options } from './options.ts';
+import { signToken } from './token.ts';
+
+/** What setup hands to every virtual user. */
+export interface Run {
+  /** Makes the names of this run's rooms and users its own. */
+  id: string;
+  /** When publishing begins, in ms since the epoch. */
+  startAt: number;
+}
+
+export function createRun(options: Options): Run {
+  const id = Math.random().toString(36).slice(2, 8);
+  return { id, startAt: options.startAt ?? Date.now() + options.connect };
+}
+
+/** Where a client belongs and what it does; times in ms after `startAt`. */
+export interface Plan {
+  room: string;
+  /** Members of the room, this one too. */
+  members: number;
+  /** When it connects; before 0. */
+  connectAt: number;
+  /** When each of its messages is due. All members of a room have as many. */
+  sendAt: number[];
+  /** Tags for what it measures from a moment on. */
+  tags?: (at: number) => Record<string, string>;
+}
+
+/** What a script does besides with a client that is ready; times as in `Plan`. */
+export type Part = (
+  client: Client,
+  user: { id: number; userId: string; plan: Plan; at(ms: number, act: () => void): void },
+) =>
+  | {
+      handleFrame?(frame: Frame): void;
+    }
+  | undefined;
+
+const COMPLETE_EVERY_MS = 250;
+const TOKEN_TTL_S = 24 * 3600;
+
+export const userOf = (run: Run, id: number): string => `wsfleet:load:${run.id}:${id}`;
+
+/** Clients connect over most of the time for it, and each publishes at its own moment of the common pace. */
+export function steadyPlan(options: Options, run: Run, id: number): Plan {
+  const { clients, rooms, rate, duration, connect } = options;
+  const pace = 1000 / rate;
+  const count = Math.floor(duration / pace);
+  const phase = pace * ((id / clients) % 1);
+  return {
+    room: `load-${run.id}-${id % rooms}`,
+    members: Math.floor(clients / rooms) + (id % rooms < clients % rooms ? 1 : 0),
+    connectAt: -connect + (id / clients) * connect * 0.7,
+    sendAt: Array.from({ length: count }, (_, index) => phase + index * pace),
+  };
+}
+
+/** Runs the clients of this virtual user. The iteration ends with the last of them. */
+export function runMembers(options: Options, run: Run, plan = steadyPlan, part?: Part): void {
+  const first = exec.scenario.iterationInTest * options.perVu;
+  for (let id = first; id < Math.min(first + options.perVu, options.clients); id += 1) {
+    const planned = plan(options, run, id);
+    setTimeout(() => runMember(options, run, id, planned, part), run.startAt + planned.connectAt - Date.now());
+  }
+}
+
+function runMember(options: Options, run: Run, id: number, plan: Plan, part: Part | undefined): void {
+  const { room, members, sendAt } = plan;
+  const ledger = createLedger();
+  const endsAt = run.startAt + options.duration + options.settle;
+  const fill = 'x'.repeat(options.size);
+  const at = (ms: number, act: () => void) => setTimeout(act, Math.max(0, run.startAt + ms - Date.now()));
+  let sent = 0;
+  let finished = false;
+  let faults = 0;
+  let extra: ReturnType<Part>;
+
+  const client = createClient({
+    url: options.url,
+    rooms: [room],
+    resume: options.resume,
+    forwardedFor: options.forwarded ? addressOf(exec.scenario.iterationInTest) : undefined,
+    signToken: () => signToken(options, userOf(run, id), TOKEN_TTL_S),
+    handleReady() {
+      extra = part?.(client, { id, userId: userOf(run, id), plan, at });
+      if (sendAt[0] !== undefined) at(sendAt[0], publish);
+      else at(0, watch);
+    },
+    handleMessage: take,
+    handleFrame: (frame) => extra?.handleFrame?.(frame),
+  });
+  // Whether or not it was ever ready.
+  const deadline = at(options.duration + options.settle, finish);
+
+  function publish(): void {
+    const dueAt = run.startAt + (sendAt[sent] ?? 0);
+    sent += 1;
+    client.chat(`${run.id}-${id}-${sent}`, room, `${sent} ${dueAt} ${fill}`, dueAt);
+    const next = sendAt[sent];
+    if (next !== undefined) at(next, publish);
+    else watch();
+  }
+
+  function take(_room: string, from: string, content: string, late: boolean): void {
+    const now = Date.now();
+    const [number, dueAt] = content.split(' ', 2).map(Number) as [number, number];
+    const { verdict, gap } = ledger.take(from, number, dueAt, now);
+    if (verdict === 'doubled') {
+      faults += 1;
+      metrics.doubled.add(1);
+      return;
+    }
+    if (verdict === 'disordered' || late) {
+      faults += 1;
+      metrics.disordered.add(1);
+    }
+    const tags = plan.tags?.(now - run.startAt);
+    metrics.deliveries.add(1, tags);
+    metrics.deliveryLatency.add(Math.max(0, now - dueAt), tags);
+    if (gap !== undefined) metrics.deliveryGap.add(gap, tags);
+    const overdue = ledger.overdue(now);
+    if (overdue > 0) metrics.lost.add(overdue);
+  }
+
+  const complete = () => ledger.complete(members, sendAt.length) && client.waiting === 0 && sent === sendAt.length;
+
+  /** Ends as soon as there is nothing more to come. */
+  function watch(): void {
+    if (finished) return;
+    if (complete() && Date.now() >= run.startAt + options.duration) finish();
+    else setTimeout(watch, Math.max(0, Math.min(COMPLETE_EVERY_MS, endsAt - Date.now())));
+  }
+
+  function finish(): void {
+    if (finished) return;
+    finished = true;
+    clearTimeout(deadline);
+    // What was never acknowledged may or may not exist: its publisher is the one that failed.
+    metrics.lost.add(ledger.missing(members, sendAt.length));
+    if (complete() && faults === 0) metrics.clientsVerified.add(1);
+    const place = client.places.get(room);
+    if (place && id < options.rooms) metrics.stored.add(place.offset - place.first);
+    client.close();
+  }
+}
+
+/** An address out of the range for benchmarks, in a /24 of its own for every virtual user. */
+function addressOf(user: number): string {
+  return `198.${18 + (Math.floor(user / 256) % 2)}.${user % 256}.1`;
+}
