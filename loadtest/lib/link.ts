@@ -79,7 +79,7 @@ export function createLink(options: {
       greetedAt = Date.now();
       metrics.opened.add(1);
       for (const room of options.rooms) join(room);
-    } else if (frame.type === 'joined_room' && !heads.has(String(frame.payload['room']))) {
+    } else if (frame.type === 'joined_room' && frame.id?.startsWith(JOIN)) {
       handleJoined(frame.payload);
     } else if (frame.type === 'error' && frame.id?.startsWith(JOIN)) {
       const room = frame.id.slice(JOIN.length);

@@ -33,19 +33,31 @@ export interface Plan {
   connectAt: number;
   /** When each of its messages is due. All members of a room have as many. */
   sendAt: number[];
+  /** The character that fills its messages up. */
+  fill?: string;
+  /** Rooms that it joins besides; what comes there is its part's. */
+  also?: string[];
   /** Tags for what it measures from a moment on. */
   tags?: (at: number) => Record<string, string>;
 }
 
-/** What a script does besides with a client that is ready; times as in `Plan`. */
-export type Part = (
-  client: Client,
-  user: { id: number; userId: string; plan: Plan; at(ms: number, act: () => void): void },
-) =>
-  | {
-      handleFrame?(frame: Frame): void;
-    }
-  | undefined;
+/** One client, for a script's own part in what it does. */
+export interface Member {
+  id: number;
+  userId: string;
+  plan: Plan;
+  client: Client;
+  /** Acts at a time after `startAt`, in ms. */
+  at(ms: number, act: () => void): void;
+}
+
+/** What a script does besides with a client that is ready: it gets the frames and messages that are not the room's. */
+export type Part = (member: Member) => {
+  handleFrame?(frame: Frame): void;
+  handleMessage?(room: string, from: string, content: string): void;
+  /** Whether it has seen all that it waits for. */
+  complete?(): boolean;
+};
 
 const COMPLETE_EVERY_MS = 250;
 const TOKEN_TTL_S = 24 * 3600;
@@ -62,43 +74,55 @@ export function steadyPlan(options: Options, run: Run, id: number): Plan {
     room: `load-${run.id}-${id % rooms}`,
     members: Math.floor(clients / rooms) + (id % rooms < clients % rooms ? 1 : 0),
     connectAt: -connect + (id / clients) * connect * 0.7,
-    sendAt: Array.from({ length: count }, (_, index) => phase + index * pace),
+    sendAt: Array.from({ length: count }, (_, index) => Math.round(phase + index * pace)),
   };
 }
 
-/** Runs the clients of this virtual user. The iteration ends with the last of them. */
-export function runMembers(options: Options, run: Run, plan = steadyPlan, part?: Part): void {
-  const first = exec.scenario.iterationInTest * options.perVu;
+/**
+ * Runs the clients of this virtual user. The iteration ends with the last of them.
+ * @param user which of all that hold clients this is, in a test with several scenarios
+ */
+export function runMembers(
+  options: Options,
+  run: Run,
+  plan = steadyPlan,
+  part?: Part,
+  user = exec.scenario.iterationInTest,
+): void {
+  const first = user * options.perVu;
   for (let id = first; id < Math.min(first + options.perVu, options.clients); id += 1) {
     const planned = plan(options, run, id);
-    setTimeout(() => runMember(options, run, id, planned, part), run.startAt + planned.connectAt - Date.now());
+    setTimeout(() => runMember(options, run, id, user, planned, part), run.startAt + planned.connectAt - Date.now());
   }
 }
 
-function runMember(options: Options, run: Run, id: number, plan: Plan, part: Part | undefined): void {
+function runMember(options: Options, run: Run, id: number, user: number, plan: Plan, part: Part | undefined): void {
   const { room, members, sendAt } = plan;
   const ledger = createLedger();
   const endsAt = run.startAt + options.duration + options.settle;
-  const fill = 'x'.repeat(options.size);
+  const fill = (plan.fill ?? 'x').repeat(options.size);
   const at = (ms: number, act: () => void) => setTimeout(act, Math.max(0, run.startAt + ms - Date.now()));
   let sent = 0;
   let finished = false;
   let faults = 0;
-  let extra: ReturnType<Part>;
+  let own: ReturnType<Part> = {};
 
   const client = createClient({
     url: options.url,
-    rooms: [room],
+    rooms: [room, ...(plan.also ?? [])],
     resume: options.resume,
-    forwardedFor: options.forwarded ? addressOf(exec.scenario.iterationInTest) : undefined,
+    forwardedFor: options.forwarded ? addressOf(user) : undefined,
     signToken: () => signToken(options, userOf(run, id), TOKEN_TTL_S),
     handleReady() {
-      extra = part?.(client, { id, userId: userOf(run, id), plan, at });
+      own = part?.({ id, userId: userOf(run, id), plan, client, at }) ?? {};
       if (sendAt[0] !== undefined) at(sendAt[0], publish);
       else at(0, watch);
     },
-    handleMessage: take,
-    handleFrame: (frame) => extra?.handleFrame?.(frame),
+    handleMessage(where, from, content, late) {
+      if (where === room) take(from, content, late);
+      else own.handleMessage?.(where, from, content);
+    },
+    handleFrame: (frame) => own.handleFrame?.(frame),
   });
   // Whether or not it was ever ready.
   const deadline = at(options.duration + options.settle, finish);
@@ -112,7 +136,7 @@ function runMember(options: Options, run: Run, id: number, plan: Plan, part: Par
     else watch();
   }
 
-  function take(_room: string, from: string, content: string, late: boolean): void {
+  function take(from: string, content: string, late: boolean): void {
     const now = Date.now();
     const [number, dueAt] = content.split(' ', 2).map(Number) as [number, number];
     const { verdict, gap } = ledger.take(from, number, dueAt, now);
@@ -133,7 +157,11 @@ function runMember(options: Options, run: Run, id: number, plan: Plan, part: Par
     if (overdue > 0) metrics.lost.add(overdue);
   }
 
-  const complete = () => ledger.complete(members, sendAt.length) && client.waiting === 0 && sent === sendAt.length;
+  const complete = () =>
+    ledger.complete(members, sendAt.length) &&
+    client.waiting === 0 &&
+    sent === sendAt.length &&
+    own.complete?.() !== false;
 
   /** Ends as soon as there is nothing more to come. */
   function watch(): void {

@@ -1,5 +1,5 @@
 /** What the scripts measure. A metric is made once, before the first iteration. */
-import { Counter, Gauge, Trend } from 'k6/metrics';
+import { Counter, Trend } from 'k6/metrics';
 
 /** Clients that got, of everyone in their rooms, each message once and in order, and whose own were all acknowledged. */
 export const clientsVerified = new Counter('clients_verified');
@@ -32,12 +32,13 @@ export const opened = new Counter('opened');
 /** Clients that came to an instance and that left it, by its name. */
 export const arrived = new Counter('arrived');
 export const departed = new Counter('departed');
-/** What a script proves besides: one for each step of it that went as it should, and one for each that did not. */
+/** What a script proves besides: one for each step that went as it should, and one for each that did not. */
 export const proved = new Counter('proved');
 export const failed = new Counter('failed');
-/** Growth of an instance's memory and open files over a run, in percent. */
-export const growth = new Trend('growth');
-export const handles = new Gauge('handles');
+/** Growth of an instance's memory and open files, in percent; instances of which that was known. */
+export const memoryGrowth = new Trend('memory_growth');
+export const handleGrowth = new Trend('handle_growth');
+export const watched = new Counter('watched');
 
 /** Connections that ended, by close code, and refused messages, by error code: a summary shows no tags. */
 const ENDINGS = ['1000', '1001', '1006', '1011', '1012', '1013', '4000', '4001', '4008', '4029', 'other'];

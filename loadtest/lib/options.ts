@@ -14,7 +14,8 @@ const table = {
   SETTLE: ['20s', 'time that the last messages may take to arrive after that'],
   GAP_P99: ['100', 'ms: threshold of the 99th percentile of delivery_gap'],
   PER_VU: ['', 'clients of one virtual user, which has an address of its own; empty: 10, and more above 2,000 clients'],
-  STEPS: ['10', 'ramp: steps, each adding its share of CLIENTS'],
+  STEPS: ['10', 'ramp: steps, each adding its share'],
+  RAMP: ['clients', 'ramp: what goes up to CLIENTS or RATE in steps: clients or rate'],
   RESUME: ['true', 'false: come back without a position, so that what was missed is lost'],
   URL: ['ws://localhost:8080/ws', 'the WebSocket'],
   FORWARDED: [
@@ -43,6 +44,7 @@ export interface Options {
   gapP99: number;
   perVu: number;
   steps: number;
+  ramp: 'clients' | 'rate';
   resume: boolean;
   url: string;
   forwarded: boolean;
@@ -87,6 +89,7 @@ export function loadOptions(defaults: Partial<Record<OptionName, string>> = {}):
     gapP99: number('GAP_P99', 0),
     perVu: text('PER_VU') === '' ? Math.max(10, Math.ceil(clients / 200)) : number('PER_VU', 1),
     steps: number('STEPS', 1),
+    ramp: text('RAMP') === 'rate' ? 'rate' : 'clients',
     resume: text('RESUME') !== 'false',
     url: text('URL'),
     forwarded: text('FORWARDED') === 'true',
