@@ -32,6 +32,17 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'loadtest',
+          include: ['loadtest/test/**/*.test.ts'],
+          exclude: ['loadtest/test/report.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
           name: 'faults',
           include: ['app/test/faults/**/*.test.ts'],
           testTimeout: 120_000,

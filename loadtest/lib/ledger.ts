@@ -22,6 +22,8 @@ export interface Ledger {
   take(publisher: string, number: number, sentAt: number, now: number): { verdict: Verdict; gap: number | undefined };
   /** Numbers that have been missing for too long, and were not at the last call. */
   overdue(now: number): number;
+  /** Publishers that were heard at all. */
+  readonly heard: number;
   /** Whether `publishers` have each been heard up to `count`, with nothing missing. */
   complete(publishers: number, count: number): boolean;
   /** What is missing of that and was not overdue before. */
@@ -66,6 +68,9 @@ export function createLedger(): Ledger {
         }
       }
       return overdue - before;
+    },
+    get heard() {
+      return accounts.size;
     },
     complete: (publishers, count) => open === 0 && overdue === 0 && highs === publishers * count,
     missing: (publishers, count) => publishers * count - highs + open - overdue,

@@ -1,7 +1,7 @@
 /** What the scripts measure. A metric is made once, before the first iteration. */
 import { Counter, Trend } from 'k6/metrics';
 
-/** Clients that got, of everyone in their rooms, each message once and in order, and whose own were all acknowledged. */
+/** Clients whose account was checked to the end: they heard everyone in their room, and all of their own was acknowledged. */
 export const clientsVerified = new Counter('clients_verified');
 /** Messages that came to a member, and were new to it. */
 export const deliveries = new Counter('deliveries');
