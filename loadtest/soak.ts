@@ -12,8 +12,8 @@ const { duration, prometheus } = settings;
 /** Averages over this part of the duration are compared: after the rolls and the warming up, and at the end. */
 const WINDOW = 0.1;
 const WARM_AT = 0.75;
-/** Prometheus has seen it by then. */
-const SCRAPE_MS = 5000;
+/** So long before the end: the clients are still there. */
+const MARGIN = Math.min(5000, duration / 20);
 
 export const options = {
   scenarios: {
@@ -36,14 +36,14 @@ export default (run: Run): void => runMembers(settings, run);
 
 export function watch(run: Run): Promise<void> {
   return new Promise((resolve, reject) => {
-    const at = run.startAt + duration - SCRAPE_MS;
+    const at = run.startAt + duration - MARGIN;
     setTimeout(() => compare(run).then(resolve, reject), at - Date.now());
   });
 }
 
 async function compare(run: Run): Promise<void> {
   const warm = run.startAt + duration * WARM_AT;
-  const end = run.startAt + duration - SCRAPE_MS;
+  const end = run.startAt + duration - MARGIN;
   const started = await averages('process_start_time_seconds', end);
   for (const [name, trend] of [
     ['process_resident_memory_bytes', memoryGrowth],
@@ -63,7 +63,7 @@ async function compare(run: Run): Promise<void> {
 
 /** Of every instance, over the window that ends at a moment in ms since the epoch. */
 async function averages(metric: string, end: number): Promise<Map<string, number>> {
-  const seconds = Math.max(15, Math.round((duration * WINDOW) / 1000));
+  const seconds = Math.max(1, Math.round((duration * WINDOW) / 1000));
   const query = encodeURIComponent(`avg_over_time(${metric}{job="app"}[${seconds}s])`);
   const response = await http.asyncRequest('GET', `${prometheus}/api/v1/query?query=${query}&time=${end / 1000}`);
   if (response.status !== 200) throw new Error(`Prometheus answered ${response.status}: is PROMETHEUS right?`);
