@@ -42,3 +42,16 @@ export function increase(series: readonly Series[]): number {
   }
   return sum;
 }
+
+/** The longest time that any series was 0, in seconds. */
+export function longestZero(series: readonly Series[]): number {
+  let longest = 0;
+  for (const { samples } of series) {
+    let since: number | undefined;
+    for (const [at, value] of samples) {
+      since = value === 0 ? (since ?? at) : undefined;
+      if (since !== undefined) longest = Math.max(longest, at - since);
+    }
+  }
+  return longest;
+}

@@ -2,10 +2,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Result } from '../report/result.ts';
 import type { Summary } from './assemble.ts';
-import { increase, type Prometheus } from './prometheus.ts';
+import { increase, longestZero, type Prometheus } from './prometheus.ts';
 
 /** Prometheus scrapes this often (deploy/prometheus), in seconds; the last scrape has to be waited for. */
 const SCRAPE_S = 5;
+/** So long an instance that is not restarted may be unable to take connections, in seconds. */
+const UNREADY_S = 5;
 
 export async function compareWithServer(run: {
   summary: Summary;
@@ -44,5 +46,12 @@ export async function compareWithServer(run: {
     count('deliveries'),
   );
   await compare('connections opened', ['ws_connections_opened_total'], count('opened'));
+  if (restarts.length === 0) {
+    const states = await Promise.all(
+      ['up{job="app"}', 'ws_broker_up'].map((name) => prometheus.samples(name, from, to)),
+    );
+    const longest = longestZero(states.flat());
+    rows.push({ name: 'longest time unready, in s', server: longest, clients: UNREADY_S, ok: longest <= UNREADY_S });
+  }
   return rows;
 }
