@@ -21,8 +21,10 @@ export const refused = new Counter('refused');
 export const gapsTold = new Counter('gaps_told');
 /** Times that a client was in all its rooms again on a new connection. */
 export const reconnects = new Counter('reconnects');
+/** Messages to rooms that were handed to a client, and those that the server acknowledged; directs that it acknowledged. */
 export const published = new Counter('published');
 export const acknowledged = new Counter('acknowledged');
+export const directs = new Counter('directs');
 /** How far the rooms' own numbers went on: what the server stored. */
 export const stored = new Counter('stored');
 export const joinLatency = new Trend('join_latency', true);

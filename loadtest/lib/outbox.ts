@@ -38,7 +38,7 @@ export function createOutbox(options: { handleEmptied(link: Link): void }): Outb
       return entries.size;
     },
     add(entry) {
-      metrics.published.add(1);
+      if (entry.type === 'chat') metrics.published.add(1);
       entries.set(entry.id, { ...entry, link: undefined });
     },
     use(link) {
@@ -54,7 +54,7 @@ export function createOutbox(options: { handleEmptied(link: Link): void }): Outb
       const entry = entries.get(id);
       if (!entry) return false;
       if (type === 'ack') {
-        metrics.acknowledged.add(1);
+        (entry.type === 'chat' ? metrics.acknowledged : metrics.directs).add(1);
         metrics.ackLatency.add(Math.max(0, Date.now() - entry.dueAt));
         settle(id);
         return true;

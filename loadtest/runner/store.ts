@@ -96,7 +96,8 @@ export function emptySink(type: MetricType): Sink {
   return { type, counts: new Map(), sum: 0, total: 0 };
 }
 
-function isEmpty(sink: Sink): boolean {
+/** Whether nothing was added to it. */
+export function isEmpty(sink: Sink): boolean {
   if (sink.type === 'counter') return sink.sum === 0;
   if (sink.type === 'gauge') return sink.at === 0;
   return sink.total === 0;
