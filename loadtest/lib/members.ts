@@ -62,6 +62,7 @@ export type Part = (member: Member) => {
 const COMPLETE_EVERY_MS = 250;
 const TOKEN_TTL_S = 24 * 3600;
 
+export const roomOf = (run: Run, number: number): string => `load-${run.id}-${number}`;
 export const userOf = (run: Run, id: number): string => `wsfleet:load:${run.id}:${id}`;
 
 /** Clients connect over most of the time for it, and each publishes at its own moment of the common pace. */
@@ -71,7 +72,7 @@ export function steadyPlan(options: Options, run: Run, id: number): Plan {
   const count = Math.floor(duration / pace);
   const phase = pace * ((id / clients) % 1);
   return {
-    room: `load-${run.id}-${id % rooms}`,
+    room: roomOf(run, id % rooms),
     members: Math.floor(clients / rooms) + (id % rooms < clients % rooms ? 1 : 0),
     connectAt: -connect + (id / clients) * connect * 0.7,
     sendAt: Array.from({ length: count }, (_, index) => Math.round(phase + index * pace)),

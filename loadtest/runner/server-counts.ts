@@ -46,6 +46,8 @@ export async function compareWithServer(run: {
     count('deliveries'),
   );
   await compare('connections opened', ['ws_connections_opened_total'], count('opened'));
+  const slow = count('reconnects{scenario:slow}');
+  if (slow > 0) await compare('slow readers let go', ['ws_connections_closed_total{code="4008"}'], slow);
   if (restarts.length === 0) {
     const states = await Promise.all(
       ['up{job="app"}', 'ws_broker_up'].map((name) => prometheus.samples(name, from, to)),
