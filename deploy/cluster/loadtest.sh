@@ -176,15 +176,19 @@ tool=$!
 at_exit "kill $tool 2>/dev/null || :"
 [ "$network" = host ] || at_exit "docker kill ${COMPOSE_PROJECT_NAME}-loadtest-$$ >/dev/null 2>&1 || :"
 [ -n "$external" ] || meanwhile &
+during=$!
+at_exit "kill $during 2>/dev/null || :"
 code=0
 wait "$tool" || code=$?
-[ -n "$external" ] || wait
+wait "$during" || :
 late=
 if [ -z "$external" ] && [ "$(cat "$scratch/restarted")" -gt $((load_begin + duration)) ]; then
   late=yes
   note "The restarts took longer than the load: DURATION has to be longer"
 fi
 [ ! -e "$scratch/failed" ] || { note 'A restart failed; see above' && late=yes; }
+
+[ -z "$late" ] || [ "$code" -ne 0 ] || code=99
 
 # --- the result
 cat >"$scratch/run.json" <<EOF
@@ -193,7 +197,6 @@ cat >"$scratch/run.json" <<EOF
 "kit":"$(git rev-parse --short HEAD 2>/dev/null || say unknown)","result":"$run.json"}
 EOF
 code=$(run_node loadtest/runner/assemble.ts "$scratch/run.json")
-[ -z "$late" ] || [ "$code" -ne 0 ] || code=99
 if [ -f "$run.json" ]; then
   say "Result: $run.json"
   [ ! -f loadtest/report/main.ts ] || run_node loadtest/report/main.ts "$run.json" ${JUNIT:+--junit}

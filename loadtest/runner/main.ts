@@ -65,7 +65,7 @@ const { exitCode, outputs } = await runTest({
   },
   handleSamples(batch, second) {
     timeline.take(batch, second);
-    progress.show(timeline.moments(), second);
+    if (timeline.latest) progress.show(timeline.latest);
   },
   signal: aborted.signal,
 });
@@ -77,7 +77,7 @@ for (const [name, text] of Object.entries(outputs)) {
   else writeFileSync(name, text);
 }
 if (values.timeline !== undefined) {
-  writeFileSync(values.timeline, JSON.stringify({ startedAt, runnerShare, timeline: timeline.moments() }));
+  writeFileSync(values.timeline, JSON.stringify({ startedAt, runnerShare, timeline: timeline.end() }));
 }
 console.error(`${TOOL}: exit code ${exitCode}`);
 process.exitCode = exitCode;

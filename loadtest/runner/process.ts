@@ -89,9 +89,14 @@ process.on('message', (message: ToProcess) => {
   if (!('start' in message)) return;
   const { data } = message.start;
   const begin = Date.now();
-  const flush = () =>
-    say({ samples: store.take(), second: Math.max(0, Math.floor((Date.now() - begin) / EVERY_MS) - 1) });
-  const ticker = setInterval(flush, EVERY_MS);
+  let second = 0;
+  const flush = () => say({ samples: store.take(), second });
+  let ticker = setTimeout(tick, EVERY_MS);
+  function tick(): void {
+    flush();
+    second += 1;
+    ticker = setTimeout(tick, begin + (second + 1) * EVERY_MS - Date.now());
+  }
   setTimeout(() => {
     const latest = setTimeout(stop, scenario.maxDuration + scenario.gracefulStop);
     // No further iteration begins after maxDuration.
@@ -101,7 +106,7 @@ process.on('message', (message: ToProcess) => {
     void Promise.all(users.map((user, position) => runUser(user, share.from + position, data))).then(() => {
       clearTimeout(latest);
       clearTimeout(last);
-      clearInterval(ticker);
+      clearTimeout(ticker);
       flush();
       say({ done: counts });
     });

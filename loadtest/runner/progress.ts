@@ -4,7 +4,8 @@ import type { Moment } from './timeline.ts';
 const CALM_SECONDS = 10;
 
 export interface Progress {
-  show(moments: readonly Moment[], second: number): void;
+  /** May be called with the same moment again. */
+  show(moment: Moment): void;
   end(): void;
 }
 
@@ -14,17 +15,13 @@ export function createProgress(options: { output: NodeJS.WriteStream; readEvent(
   let shown = -1;
 
   return {
-    show(moments, second) {
-      // Several processes report each second: it is complete when the next has begun.
-      const done = second - 1;
-      const moment = moments[done];
-      if (done <= shown || !moment) return;
+    show({ at, clients, deliveries, latencyP99, lost }) {
+      if (at <= shown) return;
       const due = output.isTTY ? 1 : CALM_SECONDS;
-      if (Math.floor(done / due) === Math.floor(shown / due) && shown >= 0) return;
-      shown = done;
-      const { clients, deliveries, latencyP99, lost } = moment;
+      if (shown >= 0 && Math.floor(at / due) === Math.floor(shown / due)) return;
+      shown = at;
       const line = [
-        `${String(Math.floor(done / 60)).padStart(2)}:${String(done % 60).padStart(2, '0')}`,
+        `${String(Math.floor(at / 60)).padStart(2)}:${String(at % 60).padStart(2, '0')}`,
         `${clients} clients`,
         `${deliveries} deliveries/s`,
         `p99 ${latencyP99 === null ? '-' : `${Math.round(latencyP99)} ms`}`,

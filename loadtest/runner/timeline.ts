@@ -16,52 +16,66 @@ export interface Moment {
 /** What the run has to keep apart for this: the metrics below by their tag. */
 export const byTag = { arrived: 'instance', departed: 'instance' };
 
+/** Processes report a second late, and not all at once: then it is settled. */
+const LAG = 2;
+
 export interface Timeline {
   take(batch: Batch, second: number): void;
-  moments(): Moment[];
+  /** The last second that is settled. */
+  readonly latest: Moment | undefined;
+  /** Settles all, and returns it. */
+  end(): Moment[];
 }
 
 export function createTimeline(): Timeline {
-  const seconds: Store[] = [];
+  /** Seconds that are not settled, from `moments.length` on. */
+  const open: Store[] = [];
+  const moments: Moment[] = [];
+
+  function settle(): void {
+    const store = open.shift() ?? createStore();
+    const before = moments.at(-1);
+    const sum = (name: string) => {
+      const sink = store.metrics.get(name)?.sink;
+      return sink?.type === 'counter' ? sink.sum : 0;
+    };
+    const trend = (name: string, ...ps: number[]): (number | null)[] => {
+      const sink = store.metrics.get(name)?.sink;
+      return sink?.type === 'trend' && sink.total > 0 ? percentiles(sink.counts, ps) : ps.map(() => null);
+    };
+    const instances = { ...before?.instances };
+    for (const { part, sink } of store.metrics.values()) {
+      const name = part?.tags['instance'];
+      if (!part || name === undefined || sink.type !== 'counter') continue;
+      instances[name] = (instances[name] ?? 0) + (part.of === 'arrived' ? sink.sum : -sink.sum);
+    }
+    const [latencyP50 = null, latencyP99 = null] = trend('delivery_latency', 0.5, 0.99);
+    const [gapP99 = null] = trend('delivery_gap', 0.99);
+    moments.push({
+      at: moments.length,
+      clients: (before?.clients ?? 0) + sum('arrived') - sum('departed'),
+      deliveries: sum('deliveries'),
+      latencyP50,
+      latencyP99,
+      gapP99,
+      lost: (before?.lost ?? 0) + sum('lost'),
+      instances,
+    });
+  }
 
   return {
     take(batch, second) {
-      for (let missing = seconds.length; missing <= second; missing += 1) seconds.push(createStore());
-      seconds[second]?.merge(batch);
+      const place = Math.max(0, second - moments.length);
+      while (open.length <= place) open.push(createStore());
+      open[place]?.merge(batch);
+      while (open.length > LAG) settle();
     },
-    moments() {
-      const instances: Record<string, number> = {};
-      let clients = 0;
-      let lost = 0;
-      return seconds.map((store, at) => {
-        const sum = (name: string) => {
-          const sink = store.metrics.get(name)?.sink;
-          return sink?.type === 'counter' ? sink.sum : 0;
-        };
-        const trend = (name: string, ...ps: number[]): (number | null)[] => {
-          const sink = store.metrics.get(name)?.sink;
-          return sink?.type === 'trend' && sink.total > 0 ? percentiles(sink.counts, ps) : ps.map(() => null);
-        };
-        for (const { part, sink } of store.metrics.values()) {
-          const name = part?.tags['instance'];
-          if (!part || name === undefined || sink.type !== 'counter') continue;
-          instances[name] = (instances[name] ?? 0) + (part.of === 'arrived' ? sink.sum : -sink.sum);
-        }
-        clients += sum('arrived') - sum('departed');
-        lost += sum('lost');
-        const [latencyP50 = null, latencyP99 = null] = trend('delivery_latency', 0.5, 0.99);
-        const [gapP99 = null] = trend('delivery_gap', 0.99);
-        return {
-          at,
-          clients,
-          deliveries: sum('deliveries'),
-          latencyP50,
-          latencyP99,
-          gapP99,
-          lost,
-          instances: { ...instances },
-        };
-      });
+    get latest() {
+      return moments.at(-1);
+    },
+    end() {
+      while (open.length > 0) settle();
+      return moments;
     },
   };
 }
