@@ -109,8 +109,10 @@ ulimit -n "$(ulimit -Hn)" 2>/dev/null || :
 in_container() { # in_container FOLDER IMAGE COMMAND...
   folder=$1
   shift
+  # Engines that run under a limit themselves refuse a container more than that; the driver has found it out.
+  files=$(grep -x "[0-9]*" "$CLUSTER_DIR/compose/open-files" 2>/dev/null || :)
   # shellcheck disable=SC2046 # options
-  docker run --rm --network "$network" --user "$(id -u):$(id -g)" --ulimit nofile=65536 \
+  docker run --rm --network "$network" --user "$(id -u):$(id -g)" ${files:+--ulimit "nofile=$files"} \
     --volume "$ROOT/loadtest:$folder/loadtest" --workdir "$folder" --name "${COMPOSE_PROJECT_NAME}-loadtest-$$" \
     $(for name in $(option_names); do printf -- '-e %s ' "$name"; done) "$@"
 }
