@@ -1,6 +1,6 @@
 /**
- * What a run can be told by the environment. A script gives its own defaults to `loadOptions`; `make loadtest HELP=1`
- * prints this table and them.
+ * What a run can be told by the environment. A script gives its own defaults to `loadOptions`. deploy/cluster/loadtest.sh
+ * reads this table, and them, for `make loadtest HELP=1` and to pass them on: one option, one line.
  */
 
 /** Each option: its default and what it means. */
@@ -18,10 +18,7 @@ const table = {
   RAMP: ['clients', 'ramp: what goes up to CLIENTS or RATE in steps: clients or rate'],
   RESUME: ['true', 'false: come back without a position, so that what was missed is lost'],
   URL: ['ws://localhost:8080/ws', 'the WebSocket'],
-  FORWARDED: [
-    'false',
-    'true: name an address for each virtual user in X-Forwarded-For, for a listener that believes it',
-  ],
+  FORWARDED: ['false', 'true: an X-Forwarded-For for each virtual user, for a listener that believes it'],
   PROMETHEUS: ['', 'base URL of the cluster’s Prometheus'],
   START_AT: ['', 'when publishing begins, in ms since the epoch; empty: once the clients had time to connect'],
   SUMMARY: ['', 'file that the summary data is written to, as JSON'],

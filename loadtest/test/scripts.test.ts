@@ -36,6 +36,18 @@ test.each(scripts)('%s has thresholds that no run without samples passes', async
   expect(text).toMatch(/\.\.\.delivered\(settings\)|'deliveries\{step:1\}': \['count>0'\]|proved: \[`count==/);
 });
 
+test('every option and every script’s defaults are on one line, as the recipe reads them', async () => {
+  const text = await readFile(join(folder, 'lib/options.ts'), 'utf8');
+  const known = [...text.matchAll(/\b(?:text|number|span)\('([A-Z_0-9]+)'/g)].map(([, name]) => name ?? '');
+  const { stdout } = await run('sed', [
+    '-n',
+    "s/^  \\([A-Z_0-9]*\\): \\['.*'\\],$/\\1/p",
+    join(folder, 'lib/options.ts'),
+  ]);
+  expect(new Set(stdout.trim().split('\n'))).toEqual(new Set(known));
+  for (const name of scripts) expect(await readFile(join(folder, name), 'utf8')).toMatch(/loadOptions\(.*\);$/m);
+});
+
 test('what k6 lacks does not pass the type check', async () => {
   const missing = [
     'structuredClone({})',
