@@ -39,6 +39,9 @@ export interface Outcome extends Judgement {
   failures: string[];
 }
 
+/** The time after which a connection counts as one that lasted (the client's default), and the next fault as the first. */
+export const STABLE_MS = 5500;
+
 /** How long everything may take to arrive, in ms. */
 const patience: Record<Size, number> = { full: 90_000, short: Number(process.env['SETTLE_MS'] ?? 30_000) };
 

@@ -1,10 +1,7 @@
 /** 1 to 3: instances that are replaced, and instances that die. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../rig.ts';
-import { type Context, type Scenario, spread } from '../scenario.ts';
-
-/** The time after which a connection counts as one that lasted (the client's default), and a crash as the first. */
-const STABLE_MS = 5500;
+import { type Context, type Scenario, STABLE_MS, spread } from '../scenario.ts';
 
 /** Kills instances in the middle of a burst; @returns how long their members were without what they missed, in ms. */
 async function killMidBurst(

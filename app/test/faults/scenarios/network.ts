@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../../../deploy/test/test-cluster.ts';
 import type { Member } from '../member.ts';
 import type { Cluster } from '../rig.ts';
-import { type Scenario, spread } from '../scenario.ts';
+import { type Scenario, STABLE_MS, spread } from '../scenario.ts';
 
 export const restartNginx: Scenario<Cluster> = {
   number: 8,
@@ -13,6 +13,7 @@ export const restartNginx: Scenario<Cluster> = {
     const rounds = sized(3, 1);
     for (let i = 0; i < rounds; i += 1) {
       for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+        await delay(sized(STABLE_MS, 0));
         const since = performance.now();
         await rig.nginx.stop(signal);
         await rig.nginx.start();
@@ -65,6 +66,7 @@ export const slowReader: Scenario = {
     const rounds = sized(5, 1);
     const recoveries: string[] = [];
     for (let i = 0; i < rounds; i += 1) {
+      await delay(sized(STABLE_MS, 0));
       const left = new Set<string>();
       const stopListening = talker?.client.on('user_left', ({ userId }) => left.add(userId));
       const codes = slow.map(({ closeCodes }) => closeCodes.length);
@@ -119,6 +121,7 @@ export const lostAcknowledgement: Scenario = {
           (stream.readers.at(-1)?.ledger(stream.channel, publisher.userId).last ?? 0) > stream.acknowledged,
       );
     for (let i = 0; i < rounds; i += 1) {
+      await delay(sized(STABLE_MS, 0));
       for (const link of rig.edge.links) link.stall('down');
       // What was on this side of the proxy already is taken.
       await delay(50);
