@@ -9,6 +9,8 @@ import { byName, nameOf, queryAt, queryRange, type Series } from './prometheus.t
 import { drawStates } from './states-chart.ts';
 
 export interface Moment extends Window {
+  /** When single values are asked for; charts end on a whole step before it. */
+  now: number;
   instance: string;
   signal: AbortSignal;
 }
@@ -61,11 +63,20 @@ function createCard(panel: Panel, zoom: Zoom): Card {
   const element = h(
     'article',
     { className: `card card-${panel.kind}`, id: panel.id },
-    h('header', {}, h('h3', {}, panel.title), h('p', { className: 'question' }, panel.question)),
+    h(
+      'details',
+      { className: 'about' },
+      h(
+        'summary',
+        { title: panel.description },
+        h('h3', {}, panel.title),
+        h('span', { className: 'question' }, panel.question),
+      ),
+      h('p', {}, panel.description),
+    ),
     body,
     problem,
   );
-  element.title = panel.description;
   const content = { timeseries, states, stat, table }[panel.kind](panel, body, zoom);
   return {
     element,
@@ -101,9 +112,9 @@ function ranges({ queries }: Panel, moment: Moment): Promise<Series[][]> {
 }
 
 function values({ queries }: Panel, moment: Moment): Promise<Series[][]> {
-  const { from, to, step, signal } = moment;
+  const { from, to, step, now, signal } = moment;
   const view = { range: to - from, step, instance: moment.instance };
-  return Promise.all(queries.map(({ expr }) => queryAt(fillIn(expr, view), to, signal)));
+  return Promise.all(queries.map(({ expr }) => queryAt(fillIn(expr, view), now, signal)));
 }
 
 function timeseries(panel: Panel, body: HTMLElement, zoom: Zoom): Content {

@@ -134,8 +134,12 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
   }
 
   function drawMarks({ ctx, bbox, valToPos }: uPlot): void {
-    for (const { at, level } of marks) {
-      if (at < range[0] || at > range[1]) continue;
+    ctx.font = `${10 * devicePixelRatio}px ${css('--font')}`;
+    ctx.textAlign = 'left';
+    ctx.textBaseline = 'top';
+    let free = 0;
+    const inside = marks.filter(({ at }) => at >= range[0] && at <= range[1]);
+    for (const { at, name, level } of inside.sort((a, b) => a.at - b.at)) {
       const x = valToPos(at, 'x', true);
       line(ctx, css(`--${level}`), [2, 3], () => {
         ctx.moveTo(x, bbox.top);
@@ -148,6 +152,12 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
       ctx.lineTo(x + size, bbox.top - size);
       ctx.lineTo(x, bbox.top + size / 2);
       ctx.fill();
+      const end = x + size + ctx.measureText(name).width;
+      // A name where there is room for it.
+      if (x > free && end < bbox.left + bbox.width) {
+        ctx.fillText(name, x + size, bbox.top);
+        free = end;
+      }
     }
   }
 

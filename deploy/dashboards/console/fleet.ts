@@ -139,7 +139,7 @@ export function createFleet(open: (instance: string) => void): Fleet {
       writeEvents();
       return {
         instances: [...answers.states.keys()].sort(byName),
-        marks: events.map(({ at, level }) => ({ at, level })),
+        marks: events.map(({ at, instance, level }) => ({ at, name: instance, level })),
       };
     },
   };

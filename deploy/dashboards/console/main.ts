@@ -73,21 +73,21 @@ async function refresh(): Promise<void> {
   running = new AbortController();
   const { signal } = running;
   const { range } = view;
-  const end = view.until ?? Date.now() / 1000;
+  const now = Math.floor(view.until ?? Date.now() / 1000);
   // On whole steps, so that what is drawn does not flicker from refresh to refresh.
   const windowOf = (points: number) => {
     const step = stepOf(range, points);
-    const to = view.until ?? Math.floor(end / step) * step;
+    const to = view.until ?? Math.floor(now / step) * step;
     return { from: Math.floor((to - range) / step) * step, to, step };
   };
   const board = boardOf(view.dashboard);
   try {
-    const fleet = await createdFleet.load({ ...windowOf(EVENT_POINTS), to: Math.floor(end) }, signal);
+    const fleet = await createdFleet.load({ ...windowOf(EVENT_POINTS), to: now }, signal);
     instances = fleet.instances;
     writeInstances();
     const instance = view.instance || instances[0] || '';
     for (const card of board.cards) card.mark(fleet.marks);
-    await Promise.all(board.cards.map((card) => card.load({ ...windowOf(POINTS), instance, signal })));
+    await Promise.all(board.cards.map((card) => card.load({ ...windowOf(POINTS), now, instance, signal })));
     if (signal.aborted) return;
     byId('problem').hidden = true;
     byId('updated').textContent = view.until ? `until ${timeOf(view.until)}` : `updated ${timeOf(Date.now() / 1000)}`;

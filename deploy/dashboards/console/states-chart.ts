@@ -49,7 +49,9 @@ export function drawStates(
     );
   });
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) =>
-    styled(h('span', {}, timeOf(from + share * (to - from)).replace(/:\d\d$/, '')), { left: `${share * 100}%` }),
+    styled(h('span', {}, timeOf(from + share * (to - from)).replace(to - from > 1000 ? /:\d\d$/ : '', '')), {
+      left: `${share * 100}%`,
+    }),
   );
   const lines = marks
     .filter(({ at }) => at > from && at < to)

@@ -15,7 +15,7 @@ export const overview: Dashboard = {
           question: 'Is there somebody to connect to?',
           description: 'Share of the instances that take connections. 100 %, and one less for seconds in a deploy.',
           kind: 'stat',
-          queries: [{ expr: 'sum(ws_ready{job="app"}) / count(up{job="app"})', legend: 'ready' }],
+          queries: [{ expr: '(sum(ws_ready{job="app"}) or vector(0)) / count(up{job="app"})', legend: 'ready' }],
           unit: 'share',
           thresholds: [
             { from: null, level: 'bad' },
