@@ -111,7 +111,10 @@ async function build(options: RigOptions, stack: AsyncDisposableStack): Promise<
     PUBLIC_BIND: '127.0.0.1',
     PUBLIC_PORT: String(base + 101),
     TLS_PORT: String(base + 102),
+    // Nothing listens on these.
     PROMETHEUS_PORT: String(base + 103),
+    ALERTMANAGER_PORT: String(base + 93),
+    ALERT_WEBHOOKS: 'none',
     STICKY_MODE: 'ip_hash',
     STOP_GRACE: '30',
   });
