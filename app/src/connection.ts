@@ -73,7 +73,7 @@ export class Connection {
   #handling = true;
   #closeWhenIdle: CloseName | undefined;
   /** Why the server closed it, if it did: our own reasons, */
-  closedAs: CloseName | undefined;
+  #closedAs: CloseName | undefined;
   /** and those of `ws`. */
   #brokenWith: { code: number; reason: string } | undefined;
 
@@ -134,6 +134,11 @@ export class Connection {
     });
   }
 
+  /** Why this side closed it, if it did. The other side may send the same code. */
+  get closedAs(): CloseName | undefined {
+    return this.#closedAs;
+  }
+
   /** Written and not yet taken by the kernel. */
   get bufferedBytes(): number {
     return this.#socket.writableLength;
@@ -146,7 +151,7 @@ export class Connection {
   /** Closes with a code. An other side that does not answer within `ws`'s `closeTimeout` is cut. */
   close(name: CloseName): void {
     if (this.state !== 'open') return;
-    this.closedAs = name;
+    this.#closedAs = name;
     this.#leave(false);
     this.#ws.close(closeCodes[name].code, closeCodes[name].reason);
   }
@@ -232,7 +237,7 @@ export class Connection {
     if (this.state === 'open') this.#leave(code === closeCodes.DONE.code);
     this.state = 'closed';
     this.#waiting = [];
-    const ours = this.closedAs ? closeCodes[this.closedAs] : this.#brokenWith;
+    const ours = this.#closedAs ? closeCodes[this.#closedAs] : this.#brokenWith;
     this.#options.handleClosed(this, ours?.code ?? code, ours?.reason ?? reason.toString());
   }
 }
