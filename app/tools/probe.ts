@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../client/src/index.ts';
+import { percentile } from './percentile.ts';
 import { createSigner } from './signer.ts';
 
 /** How long the last messages may take after the end: to be acknowledged, and then to arrive. */
@@ -116,13 +117,6 @@ function judge(probes: readonly Probe[]): { lost: number; doubled: number; disor
   return count;
 }
 
-/** By linear interpolation, in ms. */
-function percentile(sorted: readonly number[], p: number): number {
-  const at = p * (sorted.length - 1);
-  const below = sorted[Math.floor(at)] ?? 0;
-  return Number((below + (at % 1) * ((sorted[Math.ceil(at)] ?? below) - below)).toFixed(1));
-}
-
 const ended = new AbortController();
 process.stdin.on('end', () => ended.abort()).resume();
 process.on('SIGTERM', () => ended.abort());
@@ -141,15 +135,16 @@ const settled = performance.now() + SETTLE_DEADLINE_MS;
 while (judge(probes).lost > 0 && performance.now() < settled) await pause(50);
 const outcome = judge(probes);
 delays.sort((a, b) => a - b);
+const gap = (p: number) => Number(percentile(delays, p).toFixed(1));
 console.log(
   JSON.stringify({
     published: probes.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
     delivered,
     ...outcome,
     refused,
-    gapP50Ms: percentile(delays, 0.5),
-    gapP99Ms: percentile(delays, 0.99),
-    gapMaxMs: percentile(delays, 1),
+    gapP50Ms: gap(0.5),
+    gapP99Ms: gap(0.99),
+    gapMaxMs: gap(1),
   }),
 );
 await Promise.all(probes.map(({ client }) => client.close()));

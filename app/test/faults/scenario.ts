@@ -1,4 +1,5 @@
 /** What a scenario is, and how one is run and judged. */
+import { percentile } from '../../tools/percentile.ts';
 import { within } from '../harness/process.ts';
 import { type Fleet, type FleetOptions, type Judgement, startFleet } from './fleet.ts';
 import { createRandom, type Random } from './random.ts';
@@ -141,14 +142,8 @@ export function createRunner(options: { size: Size; seed: number }): {
   };
 }
 
-/** By linear interpolation. */
-export function percentile(values: readonly number[], p: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = p * (sorted.length - 1);
-  const below = sorted[Math.floor(at)] ?? 0;
-  return below + (at % 1) * ((sorted[Math.ceil(at)] ?? below) - below);
-}
-
 /** Percentiles for a note, in ms. */
-export const spread = (values: readonly number[]): string =>
-  [0.5, 0.99, 1].map((p) => percentile(values, p).toFixed(1)).join(' / ');
+export function spread(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  return [0.5, 0.99, 1].map((p) => percentile(sorted, p).toFixed(1)).join(' / ');
+}
