@@ -101,12 +101,18 @@ whole_number() { # whole_number NAME VALUE MIN MAX
   case $2 in '' | *[!0-9]* | ??????*) fail "$1=$2: expected a number from $3 to $4" ;; esac
   { [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; } || fail "$1=$2: expected a number from $3 to $4"
 }
-# A span of time as people write it, in whole seconds.
+# A span of time as the app's settings have it (500ms, 1.5s, 10m, 2h, 1d), and some seconds more, in whole seconds.
+whole_seconds() { # whole_seconds SPAN [MORE]
+  printf '%s\n' "$1" | awk -v more="${2:-0}" '
+    { n = $0 + 0 }
+    /[0-9]ms$/ { n /= 1000 } /[0-9]m$/ { n *= 60 } /[0-9]h$/ { n *= 3600 } /[0-9]d$/ { n *= 86400 }
+    END { printf "%d", n + more }'
+}
+# The same of what a person gave for one command.
 seconds() { # seconds NAME SPAN
-  printf '%s\n' "$2" | awk '
-    !/^[0-9]+[smhd]$/ || length > 7 { exit 1 }
-    { print $0 * (/m$/ ? 60 : /h$/ ? 3600 : /d$/ ? 86400 : 1) }' ||
+  printf '%s\n' "$2" | awk '!/^[0-9]+[smhd]$/ || length > 7 { exit 1 }' ||
     fail "$1=$2: expected a time like 30s, 10m, 2h or 1d"
+  whole_seconds "$2"
 }
 one_of TLS true false
 one_of DASHBOARDS true false
@@ -142,10 +148,7 @@ NGINX_REALIP=$(printf '%s\n' "$TRUSTED_PROXIES" | tr ',' '\n' | sed -n 's/..*/se
 
 # How long a part may take to end, in seconds: an instance has its SHUTDOWN_DEADLINE, and somewhat more until it is
 # killed.
-STOP_GRACE=$(printf '%s\n' "${SHUTDOWN_DEADLINE:-20s}" | awk '
-  { n = $0 + 0 }
-  /[0-9]ms$/ { n /= 1000 } /[0-9]m$/ { n *= 60 } /[0-9]h$/ { n *= 3600 } /[0-9]d$/ { n *= 86400 }
-  END { printf "%d", n + 10.999 }')
+STOP_GRACE=$(whole_seconds "${SHUTDOWN_DEADLINE:-20s}" 10.999)
 
 export DRIVER PUBLIC_PORT PUBLIC_BIND TLS TLS_PORT TLS_CERT TLS_KEY STICKY_MODE TRUSTED_PROXIES PROMETHEUS_PORT
 export ALERTS ALERT_WEBHOOKS ALERTMANAGER_PORT

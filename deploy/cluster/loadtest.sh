@@ -19,7 +19,6 @@ option() {
   [ -n "$value" ] || value=$(sed -n "s/^  $1: \['\([^']*\)'.*/\1/p" "$OPTIONS")
   say "$value"
 }
-seconds() { say "$1" | awk '{ n = $0 + 0 } /[0-9]ms$/ { n /= 1000 } /[0-9]m$/ { n *= 60 } /h$/ { n *= 3600 } { print int(n) }'; }
 scripts() { for file in loadtest/*.ts; do basename "$file" .ts; done; }
 
 if [ "${HELP:-}" = 1 ]; then
@@ -95,11 +94,11 @@ mkdir "$scratch"
 at_exit "rm -rf '$scratch'"
 : >"$scratch/events"
 clients=$(option CLIENTS)
-duration=$(seconds "$(option DURATION)")
+duration=$(whole_seconds "$(option DURATION)")
 CONNECT=$(option CONNECT)
 CONNECT=${CONNECT:-$((5 + clients / 400))s}
 begin=$(date +%s)
-load_begin=$((begin + BOOT + clients / 500 + $(seconds "$CONNECT")))
+load_begin=$((begin + BOOT + clients / 500 + $(whole_seconds "$CONNECT")))
 START_AT=${load_begin}000
 SUMMARY=$scratch/summary.json
 export URL FORWARDED PROMETHEUS CONNECT START_AT SUMMARY JWT_SECRET JWT_ISSUER JWT_AUDIENCE
@@ -201,7 +200,7 @@ EOF
 code=$(run_node loadtest/runner/assemble.ts "$scratch/run.json")
 if [ -f "$run.json" ]; then
   say "Result: $run.json"
-  [ ! -f loadtest/report/main.ts ] || run_node loadtest/report/main.ts "$run.json" ${JUNIT:+--junit}
+  run_node loadtest/report/main.ts "$run.json" ${JUNIT:+--junit}
 fi
 if [ "$code" = 0 ]; then say "${GREEN}PASS${RESET}"; else say "${RED}FAIL${RESET} (exit code $code)"; fi
 exit "$code"

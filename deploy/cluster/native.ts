@@ -90,7 +90,8 @@ function createVerbs(): Record<string, Verb> {
       await writeLogs(cluster.logFiles(positionals), { follow: values.follow, all: values.since !== undefined });
       return 0;
     },
-    filter: (name = '', ...args) => run(process.execPath, [join(root, `app/tools/${name}.ts`), ...args]),
+    // Here a tool reads the standard input, and reaches the instances, anyway.
+    filter: tool,
     'ws-url'() {
       console.log(wsUrl);
       return 0;
