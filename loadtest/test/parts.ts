@@ -1,5 +1,5 @@
 /** Real NGINX and Prometheus of a test's own: loopback, free ports, a temporary folder, nothing kept. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,7 +24,7 @@ export async function startNginx(servers: string): Promise<StartedPart> {
     ...{ NGINX_LISTEN: `127.0.0.1:${port}`, NGINX_INTERNAL_LISTEN: `127.0.0.1:${port + 1}` },
     ...{ NGINX_ACCESS_LOG: '/dev/null', NGINX_ERROR_LOG: 'stderr', STICKY_MODE: 'off', TLS: 'false' },
   });
-  writeFolder(join(root, 'deploy/redis'), join(folder, 'run'));
+  await mkdir(join(folder, 'run'));
   await writeFile(join(folder, 'upstream.conf'), servers);
   return start(
     folder,

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run, within } from '../../app/test/harness/process.ts';
+import { collectOutput, run, within } from '../../app/test/harness/process.ts';
 import type { Summary } from '../runner/assemble.ts';
 
 const main = fileURLToPath(new URL('../runner/main.ts', import.meta.url));
@@ -35,16 +35,9 @@ export async function runScript(
     const { child, exited } = await run(process.execPath, [main, ...args, file], {
       env: { PATH: process.env['PATH'] ?? '', SUMMARY: summaryFile, ...env },
     });
-    let stdout = '';
-    let stderr = '';
-    child.stdout?.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr?.on('data', (chunk) => {
-      stderr += chunk;
-    });
+    const output = collectOutput(child);
     const [{ code }] = await Promise.all([
-      within(exited, () => `the script to end:\n${stdout}${stderr}`, DEADLINE_MS),
+      within(exited, () => `the script to end:\n${output.stdout}${output.stderr}`, DEADLINE_MS),
       whileRunning?.(),
     ]);
     const text = await readFile(summaryFile, 'utf8').catch(() => undefined);
@@ -52,7 +45,7 @@ export async function runScript(
     const red = Object.entries(summary?.metrics ?? {}).flatMap(([metric, { thresholds = {} }]) =>
       Object.entries(thresholds).flatMap(([expression, { ok }]) => (ok ? [] : [`${metric} ${expression}`])),
     );
-    return { code, stdout, stderr, summary, red };
+    return { code, ...output, summary, red };
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -6,12 +6,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
+import { freePorts } from '../../app/test/harness/ports.ts';
 
 /** Opened first, so that what the program needs once is not counted. */
 const WARM_UP = 500;
@@ -22,7 +22,7 @@ const SETTLE = 5000;
 const count = Number(process.argv[2] ?? 5000);
 const root = join(import.meta.dirname, '../..');
 const folder = await mkdtemp(join(tmpdir(), 'wsfleet-footprint-'));
-const [appPort, nginxPort] = [await freePort(), await freePort()];
+const [appPort = 0, nginxPort = 0] = await freePorts(2);
 const secrets = { JWT_SECRET: 'for-the-measurement-only-not-a-secret' };
 const children: ChildProcess[] = [];
 
@@ -105,14 +105,6 @@ function resident(pid: number): Promise<number> {
 /** A line `Name:  123 kB` of a file in /proc, in KiB. */
 async function field(path: string, name: string): Promise<number> {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(await readFile(path, 'utf8'))?.[1]);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await once(server.close(), 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 /** Buffers as in deploy/nginx: NGINX's own defaults. */

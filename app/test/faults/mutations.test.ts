@@ -1,7 +1,7 @@
 /** The suite can fail: with one mechanism switched off, a scenario reports what that mechanism prevents. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { run } from '../harness/process.ts';
+import { collectOutput, run } from '../harness/process.ts';
 import { type Mutation, mutations } from './mutations.ts';
 
 const here = import.meta.dirname;
@@ -24,19 +24,12 @@ test.for(Object.entries(mutations) as [string, Mutation][])(
         },
       },
     );
-    let output = '';
-    let errors = '';
-    child.stdout?.on('data', (chunk) => {
-      output += chunk;
-    });
-    child.stderr?.on('data', (chunk) => {
-      errors += chunk;
-    });
+    const output = collectOutput(child);
     const { code } = await exited;
-    expect(output, errors).toMatch(/^\{.*\}\n$/);
-    const outcome = JSON.parse(output);
+    expect(output.stdout, output.stderr).toMatch(/^\{.*\}\n$/);
+    const outcome = JSON.parse(output.stdout);
     expect(outcome).toMatchObject({ number: scenario });
-    expect(outcome[shows], output).toBeGreaterThan(0);
+    expect(outcome[shows], output.stdout).toBeGreaterThan(0);
     expect(code).toBe(1);
   },
 );

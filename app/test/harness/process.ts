@@ -87,6 +87,18 @@ export async function run(
   return { child, pid: child.pid ?? 0, exited };
 }
 
+/** What a child writes, so far. */
+export function collectOutput({ stdout, stderr }: ChildProcess): { readonly stdout: string; readonly stderr: string } {
+  const output = { stdout: '', stderr: '' };
+  stdout?.on('data', (chunk) => {
+    output.stdout += chunk;
+  });
+  stderr?.on('data', (chunk) => {
+    output.stderr += chunk;
+  });
+  return output;
+}
+
 /** `promise`, or an error that says what was waited for. */
 export async function within<T>(promise: Promise<T>, what: () => string, ms = PATIENCE_MS): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();

@@ -1,10 +1,10 @@
 /** A real Redis of the test's own: loopback, a free port, a temporary folder, nothing kept. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createClient } from 'redis';
+import { freePorts } from './ports.ts';
 import { type Running, run, within } from './process.ts';
 
 export interface RedisServer extends AsyncDisposable {
@@ -25,7 +25,7 @@ export async function startRedis(
 ): Promise<RedisServer> {
   const { password = '', args = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), 'wsfleet-redis-'));
-  const port = options.port ?? (await freePort());
+  const [port = 0] = options.port === undefined ? await freePorts(1) : [options.port];
   const url = `redis://127.0.0.1:${port}`;
   let server: Running | undefined;
 
@@ -81,14 +81,4 @@ export async function startRedis(
       await rm(folder, { recursive: true });
     },
   };
-}
-
-/** A port that was free a moment ago: Redis cannot choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => void server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

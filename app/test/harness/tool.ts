@@ -1,6 +1,6 @@
 /** One of app/tools as a process, fed through its standard input. */
 import { fileURLToPath } from 'node:url';
-import { type Exit, run, within } from './process.ts';
+import { collectOutput, type Exit, run, within } from './process.ts';
 
 export interface Tool extends AsyncDisposable {
   readonly stdout: string;
@@ -17,25 +17,18 @@ export async function runTool(name: string, args: readonly string[] = []): Promi
     env: { TZ: process.env['TZ'] ?? '' },
     stdin: true,
   });
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.on('data', (data) => {
-    stdout += data;
-  });
-  child.stderr?.on('data', (data) => {
-    stderr += data;
-  });
+  const output = collectOutput(child);
   // It may have ended already.
   child.stdin?.on('error', () => undefined);
   return {
     get stdout() {
-      return stdout;
+      return output.stdout;
     },
     get stderr() {
-      return stderr;
+      return output.stderr;
     },
     get exited() {
-      return within(exited, () => `${name} to end; it said:\n${stdout}\n${stderr}`);
+      return within(exited, () => `${name} to end; it said:\n${output.stdout}\n${output.stderr}`);
     },
     write: (line) => void child.stdin?.write(`${line}\n`),
     end: (lines = []) => void child.stdin?.end(lines.map((line) => `${line}\n`).join('')),
