@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../client/src/index.ts';
+import { createLedger, type Ledger } from './ledger.ts';
 import { percentile } from './percentile.ts';
 import { createSigner } from './signer.ts';
 
@@ -57,8 +58,8 @@ interface Probe {
   sent: number;
   /** Highest number that was acknowledged. */
   acknowledged: number;
-  /** Numbers seen, by publisher, in the order in which they came. */
-  seen: Map<string, number[]>;
+  /** By publisher. */
+  ledgers: Map<string, Ledger>;
 }
 
 const delays: number[] = [];
@@ -73,17 +74,21 @@ function createProbe(room: string, index: number): Probe {
     backoff: { base: 200, cap: 2000 },
     WebSocket: ProbeSocket as never,
   });
-  const probe: Probe = { client, room, userId, sent: 0, acknowledged: 0, seen: new Map() };
+  const probe: Probe = { client, room, userId, sent: 0, acknowledged: 0, ledgers: new Map() };
   client.on('message', ({ from, content }) => {
     const [number, sentAt] = content.split(' ').map(Number) as [number, number];
-    const numbers = probe.seen.get(from.userId);
-    if (numbers) numbers.push(number);
-    else probe.seen.set(from.userId, [number]);
+    ledgerOf(probe, from.userId).take(number);
     delays.push(performance.now() - sentAt);
     delivered += 1;
   });
   client.connect();
   return probe;
+}
+
+function ledgerOf(member: Probe, publisher: string): Ledger {
+  const ledger = member.ledgers.get(publisher) ?? createLedger();
+  member.ledgers.set(publisher, ledger);
+  return ledger;
 }
 
 /** Publishes one message after the other until `stopped`, slowly enough for the rate limit. */
@@ -107,11 +112,10 @@ function judge(probes: readonly Probe[]): { lost: number; doubled: number; disor
   const count = { lost: 0, doubled: 0, disordered: 0 };
   for (const member of probes) {
     for (const publisher of probes.filter(({ room }) => room === member.room)) {
-      const numbers = member.seen.get(publisher.userId) ?? [];
-      const distinct = new Set(numbers);
-      count.doubled += numbers.length - distinct.size;
-      count.disordered += numbers.filter((number, index) => number < (numbers[index - 1] ?? 0)).length;
-      for (let number = 1; number <= publisher.acknowledged; number += 1) if (!distinct.has(number)) count.lost += 1;
+      const ledger = ledgerOf(member, publisher.userId);
+      count.lost += ledger.lost(publisher.acknowledged);
+      count.doubled += ledger.doubled;
+      count.disordered += ledger.disordered;
     }
   }
   return count;

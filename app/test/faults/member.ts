@@ -2,8 +2,8 @@
 import { WebSocket } from 'ws';
 import { type Client, type ClientOptions, createClient } from '../../client/src/index.ts';
 import type { GapReason, Position } from '../../src/protocol.ts';
+import { createLedger, type Ledger } from '../../tools/ledger.ts';
 import { tokenFor } from '../harness/tokens.ts';
-import { createLedger, type Ledger } from './ledger.ts';
 
 /** What a message says of itself, beside who it is from: its publisher's count, and when it was sent. */
 export interface Delivery {
