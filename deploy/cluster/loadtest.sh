@@ -142,14 +142,14 @@ wait_until() { # wait_until SECONDS-INTO-THE-LOAD
 }
 event() { say "$(date +%s) $1 $2" >>"$scratch/events"; }
 roll() {
-  sh deploy/cluster/roll.sh 2>&1 | while IFS= read -r line; do
+  { sh deploy/cluster/roll.sh 2>&1 || touch "$scratch/failed"; } | while IFS= read -r line; do
     say "$line" >>"$scratch/roll"
     case $line in
       app*' ('*) name=${line%% *} && event "$name" begin ;;
       '  ready, '*) event "$name" end ;;
     esac
   done
-  grep -q 'Rolled ' "$scratch/roll" || { cat "$scratch/roll" >&2 && touch "$scratch/failed"; }
+  [ ! -e "$scratch/failed" ] || cat "$scratch/roll" >&2
 }
 crash() {
   # shellcheck disable=SC2086 # a list of names
