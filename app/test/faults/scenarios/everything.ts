@@ -42,9 +42,11 @@ const kinds: Readonly<Record<string, (context: Context) => Promise<void>>> = {
       await delay(random.between(500, 5000));
       link?.flow();
     } else {
-      link?.filter(losing(() => random.next() < 0.5));
+      // The filter stays: it may hold the beginning of a message.
+      let share = 0.5;
+      link?.filter(losing(() => random.next() < share));
       await delay(random.between(500, 5000));
-      link?.filter((chunk) => chunk);
+      share = 0;
     }
   },
   async nginx({ rig, random }) {
