@@ -7,6 +7,8 @@ export interface Ledger {
   take(number: number): void;
   /** How many of the first `published` never came. */
   lost(published: number): number;
+  /** Which. */
+  missing(published: number): number[];
 }
 
 export function createLedger(): Ledger {
@@ -30,5 +32,9 @@ export function createLedger(): Ledger {
       }
     },
     lost: (published) => missing.size + Math.max(0, published - last),
+    missing: (published) => [
+      ...missing,
+      ...Array.from({ length: Math.max(0, published - last) }, (_, index) => last + 1 + index),
+    ],
   };
 }

@@ -9,6 +9,9 @@ import type { Position } from '../../src/protocol.ts';
 import { type Delivery, type Handshakes, Member } from './member.ts';
 import { freshRoom } from './rig.ts';
 
+/** How many of those who lack something are described. */
+const MISSING_SHOWN = 5;
+
 export interface FleetOptions {
   /** Where the member of this index connects. */
   url(index: number): string;
@@ -34,10 +37,13 @@ interface Stream {
   send(content: string): Promise<{ position: Position | null; duplicate: boolean }>;
   published: number;
   acknowledged: number;
+  /** Where its messages are in the channel, by their number. */
+  offsets: Map<number, number>;
 }
 
 export interface Judgement {
   expected: number;
+  /** Missing, and the member was not told. */
   lost: number;
   doubled: number;
   disordered: number;
@@ -64,6 +70,8 @@ export interface Fleet extends AsyncDisposable {
   burst(count: number, size?: number): void;
   /** Every member is connected, and has had a message that was sent from now on. */
   flowing(ms: number): Promise<void>;
+  /** Who lacks what, whether they were told or not, in words: some of them. */
+  missing(): string[];
   /** Waits until nothing is missing, at most `ms`. */
   settle(ms: number): Promise<Judgement>;
 }
@@ -117,6 +125,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       send: (content: string) => publisher.client.chat(content, room),
       published: 0,
       acknowledged: 0,
+      offsets: new Map(),
     }));
   });
   const [, second] = members;
@@ -131,6 +140,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       send: (content) => second.client.chat(content),
       published: 0,
       acknowledged: 0,
+      offsets: new Map(),
     },
     {
       publisher: second,
@@ -140,15 +150,18 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       send: (content) => second.client.direct({ userId: last.userId }, content),
       published: 0,
       acknowledged: 0,
+      offsets: new Map(),
     },
   );
 
   const sending = new Set<Promise<void>>();
   function publish(stream: Stream, size = 0): void {
-    const content = `${++stream.published} ${performance.now().toFixed(2)} `.padEnd(size, 'x');
+    const number = ++stream.published;
+    const content = `${number} ${performance.now().toFixed(2)} `.padEnd(size, 'x');
     const sent = stream.send(content).then(
-      ({ duplicate }) => {
+      ({ position, duplicate }) => {
         stream.acknowledged += 1;
+        if (position) stream.offsets.set(number, position.offset);
         if (duplicate) duplicates += 1;
         acknowledged.push({ channel: stream.channel, userId: stream.publisher.userId, content });
       },
@@ -163,13 +176,21 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     for (const timer of timers.splice(0)) clearInterval(timer);
   }
 
+  /** What a reader has not had of a stream, and of how much of it it was told. */
+  function lacking({ publisher, channel, published, offsets }: Stream, reader: Member) {
+    const missing = reader.ledger(channel, publisher.userId).missing(published);
+    return { missing, told: missing.filter((number) => reader.wasTold(channel, offsets.get(number))).length };
+  }
+
   function judge(): Judgement {
     const count = { expected: 0, lost: 0, doubled: 0, disordered: contradictions };
-    for (const { publisher, channel, readers, published } of streams) {
+    for (const stream of streams) {
+      const { publisher, channel, readers, published } = stream;
       count.expected += published * readers.length;
       for (const reader of readers) {
         const ledger = reader.ledger(channel, publisher.userId);
-        count.lost += ledger.lost(published);
+        const { missing, told } = lacking(stream, reader);
+        count.lost += missing.length - told;
         count.doubled += ledger.doubled;
         count.disordered += ledger.disordered;
       }
@@ -225,6 +246,24 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
         }
         await delay(20);
       }
+    },
+    missing() {
+      const found = streams.flatMap((stream) =>
+        stream.readers.map((reader) => ({ stream, reader, ...lacking(stream, reader) })),
+      );
+      const some = found.filter(({ missing }) => missing.length > 0);
+      const sum = (of: (each: (typeof some)[number]) => number) => some.reduce((total, each) => total + of(each), 0);
+      return [
+        ...some.slice(0, MISSING_SHOWN).map(({ stream: { publisher, channel, published }, reader, missing, told }) => {
+          const what = `${reader.name} lacks ${missing.length} of ${publisher.name} in ${channel}, told ${told}`;
+          const joins = reader.joins.filter(({ room }) => room === channel).slice(-4);
+          const details = JSON.stringify({ joins, state: reader.client.state });
+          return `${what}: ${missing[0]} to ${missing.at(-1)} of ${published}, ${details}`;
+        }),
+        ...(some.length > 0
+          ? [`${sum(({ missing }) => missing.length)} are missing, ${sum(({ told }) => told)} of them told`]
+          : []),
+      ];
     },
     async settle(ms) {
       const deadline = performance.now() + ms;

@@ -31,8 +31,8 @@ export class Member {
   readonly client: Client;
   /** By channel and publisher. */
   readonly ledgers = new Map<string, Ledger>();
-  /** What the server said of breaks: `gap` and `rewound`, and on joining. */
-  readonly told: { room: string; reason: GapReason; position: Position }[] = [];
+  /** What the server said of breaks: `gap` and `rewound`, and on joining; `held` is the last offset that had come. */
+  readonly told: { room: string; reason: GapReason; position: Position; held: number }[] = [];
   /** How each join went on. */
   readonly joins: { room: string; recovery: string; position: Position }[] = [];
   /**
@@ -51,6 +51,8 @@ export class Member {
   /** The newest socket; the one before it may still be open. */
   socket: WebSocket | undefined;
 
+  /** The last offset that came, by channel. */
+  readonly #offsets = new Map<string, number>();
   readonly #handleDelivery: (member: Member, delivery: Delivery) => void;
   #last: { at: number; sentAt: number } | undefined;
   #move: { gap: number; until: number } | undefined;
@@ -140,7 +142,7 @@ export class Member {
 
   /** What it held after `position` is not the room's history any more. */
   #handleBroken(room: string, reason: GapReason, position: Position): void {
-    this.told.push({ room, reason, position });
+    this.told.push({ room, reason, position, held: this.#offsets.get(room) ?? 0 });
     const view = this.view(room);
     for (const offset of view?.keys() ?? []) {
       if (offset > position.offset || reason === 'unknown_epoch') view?.delete(offset);
@@ -157,6 +159,7 @@ export class Member {
     const { sentAt } = delivery;
     const before = this.#last;
     this.#last = { at: now, sentAt };
+    this.#offsets.set(delivery.channel, delivery.position.offset);
     if (this.#move && now > this.#move.until) this.#endMove();
     if (this.#move && before) {
       const pace = Math.max(0, sentAt - before.sentAt);
@@ -170,6 +173,14 @@ export class Member {
   #endMove(): void {
     if (this.#move) this.gaps.push(this.#move.gap);
     this.#move = undefined;
+  }
+
+  /** Whether it was told that what stands at this offset is beyond the retention. */
+  wasTold(channel: string, offset = 0): boolean {
+    return this.told.some(
+      ({ room, reason, held, position }) =>
+        room === channel && reason === 'trimmed' && held < offset && offset <= position.offset,
+    );
   }
 
   ledger(channel: string, publisher: string): Ledger {

@@ -101,7 +101,11 @@ export async function runScenario<C extends Cluster>(
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
-  judgement ??= await fleet.settle(ms);
+  if (!judgement) {
+    judgement = await fleet.settle(ms);
+    // Told or not: here nobody is away for longer than the retention.
+    failures.push(...fleet.missing());
+  }
   if (fleet.refusals.length > 0) failures.push(`publishes were given up: ${[...new Set(fleet.refusals)]}`);
   return {
     number: scenario.number,
