@@ -137,9 +137,9 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
     ctx.font = `${10 * devicePixelRatio}px ${css('--font')}`;
     ctx.textAlign = 'left';
     ctx.textBaseline = 'top';
-    let free = 0;
     const inside = marks.filter(({ at }) => at >= range[0] && at <= range[1]);
-    for (const { at, name, level } of inside.sort((a, b) => a.at - b.at)) {
+    inside.sort((a, b) => a.at - b.at);
+    for (const [index, { at, name, level }] of inside.entries()) {
       const x = valToPos(at, 'x', true);
       line(ctx, css(`--${level}`), [2, 3], () => {
         ctx.moveTo(x, bbox.top);
@@ -152,12 +152,13 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
       ctx.lineTo(x + size, bbox.top - size);
       ctx.lineTo(x, bbox.top + size / 2);
       ctx.fill();
-      const end = x + size + ctx.measureText(name).width;
-      // A name where there is room for it.
-      if (x > free && end < bbox.left + bbox.width) {
-        ctx.fillText(name, x + size, bbox.top);
-        free = end;
-      }
+      // Its name, where there is room for it.
+      const next = inside[index + 1];
+      const end = Math.min(
+        next ? valToPos(next.at, 'x', true) - size : Number.POSITIVE_INFINITY,
+        bbox.left + bbox.width,
+      );
+      if (x + size + ctx.measureText(name).width < end) ctx.fillText(name, x + size, bbox.top);
     }
   }
 
@@ -171,7 +172,7 @@ export function createChart(panel: Panel, zoom: (from: number, to: number) => vo
           {},
           styled(h('i', { className: 'swatch', ariaHidden: 'true' }), { background: colour(index) }),
           h('span', { className: 'legend-name' }, name),
-          h('b', {}, format(panel.unit, values[index]?.[at ?? lastOf(values[index])])),
+          h('b', {}, format(panel.unit, values[index]?.[at ?? times.length - 1])),
         ),
       ),
       ...(flat > 0
@@ -273,8 +274,4 @@ function stack(values: readonly Numbers[]): Numbers[] {
       return sum;
     }),
   );
-}
-
-function lastOf(values: Numbers | undefined): number {
-  return values?.findLastIndex((value) => value !== null) ?? -1;
 }

@@ -139,7 +139,9 @@ export function createFleet(open: (instance: string) => void): Fleet {
       writeEvents();
       return {
         instances: [...answers.states.keys()].sort(byName),
-        marks: events.map(({ at, instance, level }) => ({ at, name: instance, level })),
+        marks: events
+          .filter(({ kind }) => kind !== 'roll')
+          .map(({ at, instance, level }) => ({ at, name: instance, level })),
       };
     },
   };
