@@ -63,7 +63,7 @@ export const deploy: Dashboard = {
           title: 'Connections opened',
           question: 'How many clients moved?',
           description:
-            'In this time range, to within a few percent: Prometheus extrapolates. In a deploy each client opens a new connection once or twice: at its slot, and perhaps when its next instance is replaced.',
+            'In this time range, roughly: Prometheus extrapolates, and takes a counter of a new process that soon passes the old one for the same. In a deploy each client opens a new connection once or twice: at its slot, and perhaps when its next instance is replaced.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_connections_opened_total'), legend: 'opened' }],
           unit: 'count',
@@ -74,7 +74,7 @@ export const deploy: Dashboard = {
           title: 'Rooms resumed',
           question: 'Did they find their place?',
           description:
-            'Joins that went on where the member had been, in this time range, to within a few percent. One for each room of each client that moved.',
+            'Joins that went on where the member had been, in this time range, roughly (see Connections opened). One for each room of each client that moved.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_resumes_total{recovery="recovered"}'), legend: 'recovered' }],
           unit: 'count',
