@@ -111,7 +111,7 @@ in_container() { # in_container FOLDER IMAGE COMMAND...
   # Engines that run under a limit themselves refuse a container more than that; the driver has found it out.
   files=$(grep -x "[0-9]*" "$CLUSTER_DIR/compose/open-files" 2>/dev/null || :)
   # shellcheck disable=SC2046 # options
-  docker run --rm --network "$network" --user "$(id -u):$(id -g)" ${files:+--ulimit "nofile=$files"} \
+  ${EXEC:-} docker run --rm --network "$network" --user "$(id -u):$(id -g)" ${files:+--ulimit "nofile=$files"} \
     --volume "$ROOT/loadtest:$folder/loadtest" --workdir "$folder" --name "${COMPOSE_PROJECT_NAME}-loadtest-$$" \
     $(for name in $(option_names); do printf -- '-e %s ' "$name"; done) "$@"
 }
@@ -120,13 +120,15 @@ run_node() {
   if [ "$DRIVER" = compose ]; then
     in_container /srv "$IMAGE" node "$@"
   else
-    (install_packages && node "$@")
+    install_packages
+    ${EXEC:-} node "$@"
   fi
 }
 run_tool() {
+  EXEC=exec # so that it is this tool that a kill reaches
   # shellcheck disable=SC2086 # an option or nothing
   case $TOOL in
-    k6) k6 run ${local_ips:+--local-ips "$local_ips"} "loadtest/$SCRIPT.ts" ;;
+    k6) exec k6 run ${local_ips:+--local-ips "$local_ips"} "loadtest/$SCRIPT.ts" ;;
     image) in_container /kit "$K6_IMAGE" run ${local_ips:+--local-ips "$local_ips"} "loadtest/$SCRIPT.ts" ;;
     node)
       run_node loadtest/runner/main.ts ${local_ips:+--local-ips "$local_ips"} --share \
@@ -136,9 +138,9 @@ run_tool() {
 }
 
 # --- what happens meanwhile
-wait_until() { # wait_until SECONDS-INTO-THE-LOAD
-  left=$((load_begin + $1 - $(date +%s)))
-  [ "$left" -le 0 ] || sleep "$left"
+# In short sleeps: one that is under way survives a kill.
+wait_until() { # wait_until UNIX-TIME
+  while [ "$(date +%s)" -lt "$1" ]; do sleep 0.5; done
 }
 event() { say "$(date +%s) $1 $2" >>"$scratch/events"; }
 roll() {
@@ -156,17 +158,17 @@ crash() {
   for name in $running; do
     event "$name" begin
     driver signal "$name" KILL
-    sleep "$((duration / 10 + 1))"
+    wait_until $(($(date +%s) + duration / 10 + 1))
     sh deploy/cluster/up.sh >"$scratch/up" 2>&1 || { cat "$scratch/up" >&2 && touch "$scratch/failed"; }
     event "$name" end
-    sleep "$((duration / 10 + 1))"
+    wait_until $(($(date +%s) + duration / 10 + 1))
   done
 }
 meanwhile() {
   case $SCRIPT in
-    rolling) wait_until "${RESTART_AT:-$((duration / 6))}" && roll ;;
-    crash) wait_until "${RESTART_AT:-$((duration / 6))}" && crash ;;
-    soak) for part in 1 2; do wait_until $((duration * part / 4)) && roll; done ;;
+    rolling) wait_until $((load_begin + ${RESTART_AT:-$((duration / 6))})) && roll ;;
+    crash) wait_until $((load_begin + ${RESTART_AT:-$((duration / 6))})) && crash ;;
+    soak) for part in 1 2; do wait_until $((load_begin + duration * part / 4)) && roll; done ;;
   esac
   date +%s >"$scratch/restarted"
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { portProblem } from '../cluster/native/port.ts';
 import { FleetClient } from './fleet-client.ts';
+import { loadTest } from './load-test.ts';
 import { createTestCluster, type Output, type Status, type TestCluster, until } from './test-cluster.ts';
 
 const PARTS = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus', 'redis-exporter', 'nginx-exporter'];
@@ -275,6 +276,14 @@ describe('the native driver', () => {
     const counts = instances.map(({ connections }) => connections ?? 0);
     return (Math.max(...counts) * counts.length) / counts.reduce((sum, count) => sum + count, 0);
   }
+
+  test('passes a load test in which every instance is replaced, with clients on all of them', async () => {
+    const { output, result } = await loadTest(cluster);
+    expect(output, output.stderr).toMatchObject({ code: 0 });
+    expect(result.verdict).toBe('PASS');
+    expect(result.restarts.map(({ instance }) => instance)).toEqual(['app1', 'app2', 'app3']);
+    expect(Object.keys(result.spread).sort()).toEqual(['app1', 'app2', 'app3']);
+  });
 
   test('rebalances what a repaired instance lacks, and drops nobody', async () => {
     await connect(90);
