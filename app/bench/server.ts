@@ -12,6 +12,10 @@ export interface BenchServer {
   readonly origin: string;
   /** CPU that it has used, user and system, in microseconds. */
   cpu(): Promise<number>;
+  /** Begins to sample what runs. */
+  profile(): Promise<void>;
+  /** Of what ran since `profile`, the share that was in the metrics' functions or what they call. */
+  share(): Promise<{ share: number; samples: number }>;
   stop(): Promise<void>;
 }
 
@@ -35,17 +39,20 @@ export async function startServer(replace: Readonly<Record<string, string>> = {}
   });
   if (!child.stdout) throw new Error('the server has no output');
   const lines = createInterface(child.stdout);
+  async function ask<T>(question: string): Promise<T> {
+    child.send(question);
+    const [answer] = (await once(child, 'message')) as [T];
+    return answer;
+  }
   for await (const line of lines) {
     const { event, port } = JSON.parse(line) as { event: string; port: number };
     if (event !== 'listening') continue;
     child.stdout.resume();
     return {
       origin: `ws://127.0.0.1:${port}`,
-      async cpu() {
-        child.send('cpu');
-        const [used] = (await once(child, 'message')) as [number];
-        return used;
-      },
+      cpu: () => ask('cpu'),
+      profile: () => ask('profile'),
+      share: () => ask('share'),
       async stop() {
         child.kill('SIGKILL');
         await once(child, 'exit');
