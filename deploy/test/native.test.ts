@@ -178,10 +178,12 @@ describe('the native driver', () => {
   test('names the owner of a port that is taken, and starts nothing', async () => {
     const other = await createTestCluster({ DRIVER: 'native' });
     const squatter = createServer().listen(other.port, '127.0.0.1');
+    const redisPort = String(other.settings['NATIVE_PORT_BASE']);
     try {
-      const { code, stderr } = await other.make('up');
+      const { code, stderr } = await other.make('up', { PROMETHEUS_PORT: redisPort });
       expect(code).not.toBe(0);
       expect(stderr).toMatch(new RegExp(`port ${other.port}\\b.* taken by node \\(pid ${process.pid}\\)`));
+      expect(stderr).toContain(`port ${redisPort} for prometheus is to be redis's (another one: PROMETHEUS_PORT=...)`);
       const { instances, parts } = await other.status();
       expect(new Set([...instances, ...parts].map(({ state }) => state))).toEqual(new Set(['stopped']));
     } finally {

@@ -76,10 +76,13 @@ export function createCluster(settings: Settings, say: (line: string) => void): 
 
   async function busyPorts(names: readonly string[]): Promise<string[]> {
     const problems: string[] = [];
+    const claims = new Map<number, string>();
     for (const { part, process } of names.map(partOf)) {
       if (process.pid() !== undefined) continue;
       for (const { host, port, variable } of part.listens) {
-        const problem = await portProblem(host, port);
+        const other = claims.get(port);
+        claims.set(port, part.name);
+        const problem = other ? `is to be ${other}'s` : await portProblem(host, port);
         if (problem) problems.push(`port ${port} for ${part.name} ${problem} (another one: ${variable}=...)`);
       }
     }
