@@ -70,6 +70,8 @@ describe.each(alerts.map((alert) => [alert.alert ?? '', alert] as const))('%s', 
     expect(alert.labels?.['severity']).toMatch(/^(critical|warning)$/);
     expect(alert.annotations?.['summary']).toMatch(/\S/);
     expect(alert.annotations?.['description']).toMatch(/\.$/);
+    // With what it stands at.
+    expect(alert.annotations?.['description']).toContain('{{');
     expect(alert.annotations?.['runbook_url']).toBe(`docs/runbooks.md#${name.toLowerCase()}`);
   });
 
