@@ -60,7 +60,7 @@ describe('on a terminal', () => {
     await expect.poll(() => rowOf(top, 'app1'), { timeout: 8000 }).toMatch(/^app1 +ready +1 .*\d+M +-$/);
     expect(rowOf(top, 'app2')).toMatch(/^app2 +ready +0 /);
     expect(terminal(top.stdout)[0]).toMatch(/^wsfleet {3}2 of 2 ready {3}1 connections/);
-    expect(terminal(top.stdout)[1]).toContain('nginx running   redis exited:137');
+    expect(terminal(top.stdout)[1]).toContain('redis exited:137   up nginx');
     expect(terminal(top.stdout).join('\n')).toContain('app1  listening on port 1');
     expect(terminal(top.stdout).join('\n')).not.toContain('somebody came');
     expect(terminal(top.stdout)[23]).toBe('q leaves');
@@ -104,9 +104,12 @@ describe('on a terminal', () => {
       ]),
     );
     top.write('size 24 80');
-    top.write(statesOf({ ...rows, nginx: ['running', '-'], redis: ['running', '-'], prometheus: ['running', '-'] }));
+    const parts = ['nginx', 'redis', 'prometheus', 'redis-exporter', 'nginx-exporter', 'alertmanager'];
+    const running = parts.map((name): [string, [string, string]] => [name, ['running', '-']]);
+    top.write(statesOf({ ...rows, ...Object.fromEntries(running), grafana: ['exited:1', '-'] }));
     for (let n = 0; n < 30; n += 1) top.write(logLine('app1', 'gap', { n, msg: '漢字 \x1b[2J '.repeat(30) }));
     await expect.poll(() => rowOf(top, 'app16'), { timeout: 8000 }).toMatch(/exited:137/);
+    expect(terminal(top.stdout)).toContain(`grafana exited:1   up ${parts.join(' ')}`.slice(0, 80));
     for (const [size, height, width] of [
       // What a terminal says that does not know its size.
       ['size 0 0', 24, 80],

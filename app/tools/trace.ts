@@ -97,6 +97,9 @@ function tell(part: string, level: 'info' | 'error', time: number, msg: string, 
   console.log(`${part} | ${JSON.stringify({ level, time, msg, ...fields })}`);
 }
 
+const reasonOf = (outcome: PromiseSettledResult<unknown>) =>
+  outcome.status === 'rejected' ? (outcome.reason as Error).message : '';
+
 async function trace(): Promise<boolean> {
   const members = await connectEverywhere();
   const missing = wanted.filter((name) => !members.some(({ instance }) => instance === name));
@@ -116,28 +119,26 @@ async function trace(): Promise<boolean> {
   );
   const [time, at] = [Date.now(), performance.now()];
   sender.socket.send(JSON.stringify({ type: 'chat', id, payload: { room, content: 'make trace' } }));
-  const settled = await Promise.allSettled(arrivals);
-  const ack = await acked;
-  const { position } = ack.message.payload;
+  const [acknowledged, ...settled] = await Promise.allSettled([acked, ...arrivals]);
+  const ack = acknowledged.status === 'fulfilled' ? acknowledged.value : undefined;
+  const position = ack?.message.payload.position;
+  const { instance, clientId } = sender;
 
-  tell(sender.instance, 'info', time, 'a member here sends it', {
-    room,
-    clientId: sender.clientId,
-    messageId: id,
-    position,
-  });
+  tell(instance, 'info', time, 'a member here sends it', { room, clientId, messageId: id, position });
   for (const name of missing) tell(name, 'error', time, 'has no member: NGINX did not lead there');
   settled.forEach((outcome, index) => {
     const { instance = '' } = members[index] ?? {};
     if (outcome.status === 'fulfilled') tell(instance, 'info', outcome.value.time, 'the member here has it');
-    else tell(instance, 'error', Date.now(), `the member here does not have it: ${(outcome.reason as Error).message}`);
+    else tell(instance, 'error', Date.now(), `the member here does not have it: ${reasonOf(outcome)}`);
   });
-  tell(sender.instance, 'info', ack.time, 'the sender has its acknowledgement', { position });
-  const all = settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  if (ack) tell(instance, 'info', ack.time, 'the sender has its acknowledgement', { position });
+  else tell(instance, 'error', Date.now(), `the sender has none: ${reasonOf(acknowledged)}`);
+  const all = settled.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
   const ms = (then: number) => `${(then - at).toFixed(1)} ms`;
   const last = Math.max(...all.map((arrival) => arrival.at));
-  const summary = `acknowledged after ${ms(ack.at)}, on ${all.length} of ${wanted.length} instances after ${ms(last)}`;
-  const complete = missing.length === 0 && all.length === members.length;
+  const places = `on ${all.length} of ${wanted.length} instances${all.length > 0 ? ` after ${ms(last)}` : ''}`;
+  const summary = `${ack ? `acknowledged after ${ms(ack.at)}` : 'not acknowledged'}, ${places}`;
+  const complete = ack !== undefined && missing.length === 0 && all.length === members.length;
   tell('trace', complete ? 'info' : 'error', Date.now(), summary);
   return complete;
 }

@@ -122,7 +122,7 @@ describe.skipIf(process.platform !== 'linux')('make top', () => {
     const { code, stdout } = await cluster.make('top');
     expect(code).toBe(0);
     expect(stdout).toMatch(/^app1 +ready/m);
-    expect(stdout).toMatch(/nginx running/);
+    expect(stdout).toMatch(/up nginx redis/);
     expect(stdout).not.toContain('\x1b');
   });
 });

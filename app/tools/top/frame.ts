@@ -47,14 +47,18 @@ export const stateOf = ({ state, sample }: InstanceView): string =>
 export function createHead({ at, instances, parts }: View): Line[] {
   const ready = instances.filter((instance) => stateOf(instance) === 'ready').length;
   const connections = sum(instances, ({ status }) => status.connections);
-  const states = parts.flatMap(({ name, state }): Piece[] => [`   ${name} `, [state, stateStyles[state] ?? 'red']]);
+  const up = parts.filter(({ state }) => state === 'running').map(({ name }) => name);
+  // What is wrong first: a narrow terminal cuts the end.
+  const states = parts
+    .filter(({ state }) => state !== 'running')
+    .flatMap(({ name, state }): Piece[] => [`${name} `, [state, stateStyles[state] ?? 'red'], '   ']);
   return [
     [
       ['wsfleet', 'bold'],
       `   ${ready} of ${instances.length} ready   ${connections.toLocaleString('en')} connections   `,
       [clock(at).slice(0, 8), 'dim'],
     ],
-    states,
+    up.length > 0 ? [...states, ['up ', 'green'], up.join(' ')] : states,
   ];
 }
 
