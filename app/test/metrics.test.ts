@@ -5,7 +5,7 @@ import { createAuth } from '../src/auth.ts';
 import { labelValues } from '../src/label-values.ts';
 import { type MetricRow, metricTable } from '../src/metric-table.ts';
 import { encodeOpenMessage, readTimestamp } from '../src/protocol.ts';
-import { file, renderMetrics } from '../tools/metrics-docs.ts';
+import { file, ofNode, renderMetrics } from '../tools/metrics-docs.ts';
 import { type App, startApp } from './harness/app.ts';
 import { connect, refusal } from './harness/client.ts';
 import { frame, openRawWebSocket } from './harness/raw.ts';
@@ -40,6 +40,10 @@ test('an instance exposes what the table lists, from the start, and nothing else
   for (const { name, type, help } of rows) {
     expect(text).toContain(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`);
     expect(name).toMatch(type === 'counter' ? /_total$/ : /^ws_(?!.*_total$)/);
+  }
+  for (const [name, type, , label] of ofNode) {
+    expect(text).toContain(`# TYPE ${name} ${type}\n`);
+    expect(text).toMatch(new RegExp(`^${name}${label ? `\\w*\\{.*\\b${label}=` : ' '}`, 'm'));
   }
 });
 

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { around } from '../../app/tools/metrics-docs.ts';
 import { portProblem } from '../cluster/native/port.ts';
 import { FleetClient } from './fleet-client.ts';
 import { loadTest } from './load-test.ts';
@@ -243,7 +244,8 @@ describe('the native driver', () => {
   const scraped = async () => (await query('up{job="app"} == 1')).map(({ instance }) => instance).sort();
 
   test('watches Redis and NGINX', async () => {
-    for (const promql of ['redis_up == 1', 'nginx_up == 1', 'redis_memory_max_bytes > 0', 'nginx_connections_active']) {
+    const documented = around.map(([name = '']) => name);
+    for (const promql of ['redis_up == 1', 'nginx_up == 1', 'redis_memory_max_bytes > 0', ...documented]) {
       await until(promql, 30_000, async () => (await query(promql)).length === 1);
     }
   });
