@@ -2,7 +2,7 @@
 # The Compose driver: the verbs of env.sh over docker and docker compose. Services are always named, so that nothing
 # but what is asked for is touched.
 
-export COMPOSE_PROFILES=scaled,dashboards # all that there may be is known
+export COMPOSE_PROFILES=scaled,dashboards,alerts # all that there may be is known
 COMPOSE_STATE=$CLUSTER_DIR/compose
 IMAGE=$COMPOSE_PROJECT_NAME-app
 READY_DEADLINE=60 # seconds

@@ -13,6 +13,13 @@ const BACK_MS = 5_000;
 /** The ranges that engines give their networks: whoever comes through a published port comes from one of these. */
 const GATEWAYS = '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,198.18.0.0/15';
 
+/** Prints what it is told first. */
+const WEBHOOK = `require('node:http').createServer((request, response) => {
+  request.pipe(process.stdout);
+  request.on('end', () => response.end(() => process.exit()));
+}).listen(8000);
+setTimeout(() => process.exit(1), 100_000);`;
+
 const project = `wsfleet-test-${process.pid}`;
 const engine = spawnSync('docker', ['info'], { timeout: 20_000 }).status === 0;
 if (!engine) console.warn('skipped: no Docker engine');
@@ -238,6 +245,40 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     expect(await cluster.make('up')).toMatchObject({ code: 0 });
     const { app2, app3 } = before;
     expect(containers(await cluster.status())).toMatchObject({ app2, app3 });
+  });
+
+  test('watches Redis and NGINX, shows the dashboards, and tells a webhook that NGINX is down', async () => {
+    const prometheus = `http://127.0.0.1:${cluster.settings['PROMETHEUS_PORT']}`;
+    const query = async (promql: string) => {
+      const response = await fetch(`${prometheus}/api/v1/query?query=${encodeURIComponent(promql)}`);
+      return ((await response.json()) as { data: { result: unknown[] } }).data.result;
+    };
+    for (const promql of ['redis_up == 1', 'nginx_up == 1']) {
+      await until(promql, 30_000, async () => (await query(promql)).length === 1);
+    }
+    const page = await fetch(`${prometheus}/consoles/wsfleet.html`);
+    expect(page.status).toBe(200);
+    expect(await page.text()).toContain('<title>wsfleet</title>');
+
+    // In a container: what listens on this machine's loopback is not to be reached from there.
+    const webhook = run('docker', [
+      ...['run', '--rm', '--name', `${project}-webhook`, '--network', `${project}_backend`, `${project}-app`],
+      ...['node', '-e', WEBHOOK],
+    ]);
+    const alerts = { ALERTS: 'true', ALERT_WEBHOOK: `http://${project}-webhook:8000/` };
+    const up = await cluster.make('up', alerts);
+    expect(up, up.stderr).toMatchObject({ code: 0 });
+    await run('docker', ['kill', `${project}-nginx-1`]);
+    const { stdout } = await webhook;
+    expect(JSON.parse(stdout)).toMatchObject({
+      status: 'firing',
+      alerts: [{ labels: { alertname: 'WsfleetNginxDown', severity: 'critical' } }],
+    });
+    expect(await cluster.make('up', alerts)).toMatchObject({ code: 0 });
+    expect(table((await cluster.make('status', alerts)).stdout)).toMatchObject({
+      nginx: 'running',
+      alertmanager: 'running',
+    });
   });
 
   test('serves TLS with a self-signed certificate that it says it made, and redirects to it', async () => {
