@@ -1,10 +1,12 @@
 /**
  * Watches the cluster from outside: node app/tools/probe.ts WS_URL [--rooms 3] [--clients 10] [--insecure]. In each room
  * every client publishes at the pace that the rate limit allows and checks what it gets from everyone, by publisher and
- * number. Runs until its standard input ends, then prints one JSON line; exits 1 when anything that was acknowledged
- * was lost, doubled or disordered. Signs its own tokens with JWT_SECRET.
+ * number. A line on its standard input names the period that ends with it, which is then told as a line of JSON; so is
+ * the whole, at the end of the input. Exits 1 when anything that was acknowledged was lost, doubled or disordered. Signs
+ * its own tokens with JWT_SECRET.
  */
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
@@ -35,7 +37,20 @@ if (!url || !(rooms >= 1) || !(clientsPerRoom >= 2)) {
 const { config, sign } = createSigner();
 const run = Math.random().toString(36).slice(2, 8);
 
-let refused = 0;
+/** What was seen in a stretch of time. */
+interface Period {
+  /** Handshakes that were not answered with 101, or not at all. */
+  refused: number;
+  /**
+   * Each member's longest silence of a publisher beyond that one's own pace, in ms: what members of a room notice of a
+   * restart, and 0 where nothing was to be noticed.
+   */
+  gaps: Map<Probe, number>;
+}
+const createPeriod = (): Period => ({ refused: 0, gaps: new Map() });
+const whole = createPeriod();
+let period = createPeriod();
+
 let sockets = 0;
 /** The socket of `ws`, because a browser's does not tell a refused handshake from a lost connection. */
 class ProbeSocket extends WebSocket {
@@ -43,11 +58,15 @@ class ProbeSocket extends WebSocket {
     // NGINX believes the header on its internal listener: to ip_hash every socket is another client.
     const headers = { 'X-Forwarded-For': `198.18.${sockets++ % 256}.1` };
     super(address, protocols, { headers, rejectUnauthorized: !values.insecure });
-    this.on('unexpected-response', (request) => {
-      refused += 1;
-      request.destroy();
+    let answered = false;
+    this.on('open', () => {
+      answered = true;
     });
-    this.on('error', () => undefined);
+    this.on('unexpected-response', (request) => request.destroy());
+    this.on('error', () => {
+      if (!answered) for (const each of [whole, period]) each.refused += 1;
+      answered = true;
+    });
   }
 }
 
@@ -60,9 +79,10 @@ interface Probe {
   acknowledged: number;
   /** By publisher. */
   ledgers: Map<string, Ledger>;
+  /** Its last message's way from sending to arrival, in ms, by publisher. */
+  delays: Map<string, number>;
 }
 
-const delays: number[] = [];
 let delivered = 0;
 
 function createProbe(room: string, index: number): Probe {
@@ -74,11 +94,14 @@ function createProbe(room: string, index: number): Probe {
     backoff: { base: 200, cap: 2000 },
     WebSocket: ProbeSocket as never,
   });
-  const probe: Probe = { client, room, userId, sent: 0, acknowledged: 0, ledgers: new Map() };
+  const probe: Probe = { client, room, userId, sent: 0, acknowledged: 0, ledgers: new Map(), delays: new Map() };
   client.on('message', ({ from, content }) => {
     const [number, sentAt] = content.split(' ').map(Number) as [number, number];
     ledgerOf(probe, from.userId).take(number);
-    delays.push(performance.now() - sentAt);
+    const took = performance.now() - sentAt;
+    const gap = Math.max(0, took - (probe.delays.get(from.userId) ?? took));
+    probe.delays.set(from.userId, took);
+    for (const { gaps } of [whole, period]) gaps.set(probe, Math.max(gap, gaps.get(probe) ?? 0));
     delivered += 1;
   });
   client.connect();
@@ -121,8 +144,19 @@ function judge(probes: readonly Probe[]): { lost: number; doubled: number; disor
   return count;
 }
 
+function describe({ refused, gaps }: Period) {
+  const sorted = [...gaps.values()].sort((a, b) => a - b);
+  const gap = (p: number) => Number((percentile(sorted, p) || 0).toFixed(1));
+  return { refused, gapP50Ms: gap(0.5), gapP99Ms: gap(0.99), gapMaxMs: gap(1) };
+}
+
 const ended = new AbortController();
-process.stdin.on('end', () => ended.abort()).resume();
+createInterface(process.stdin)
+  .on('line', (name) => {
+    console.log(JSON.stringify({ period: name, ...describe(period) }));
+    period = createPeriod();
+  })
+  .on('close', () => ended.abort());
 process.on('SIGTERM', () => ended.abort());
 process.on('SIGINT', () => ended.abort());
 
@@ -131,25 +165,14 @@ const probes = Array.from({ length: rooms }, (_, room) =>
 ).flat();
 await Promise.all(probes.map(({ client, room }) => client.join(room)));
 console.error(`probing ${rooms} rooms with ${clientsPerRoom} clients each`);
-const published = Promise.all(probes.map((probe) => publish(probe, ended.signal)));
+const publishing = Promise.all(probes.map((probe) => publish(probe, ended.signal)));
 if (!ended.signal.aborted) await once(ended.signal, 'abort');
 
-await Promise.race([published, pause(SETTLE_DEADLINE_MS)]);
+await Promise.race([publishing, pause(SETTLE_DEADLINE_MS)]);
 const settled = performance.now() + SETTLE_DEADLINE_MS;
 while (judge(probes).lost > 0 && performance.now() < settled) await pause(50);
 const outcome = judge(probes);
-delays.sort((a, b) => a - b);
-const gap = (p: number) => Number(percentile(delays, p).toFixed(1));
-console.log(
-  JSON.stringify({
-    published: probes.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
-    delivered,
-    ...outcome,
-    refused,
-    gapP50Ms: gap(0.5),
-    gapP99Ms: gap(0.99),
-    gapMaxMs: gap(1),
-  }),
-);
+const published = probes.reduce((sum, { acknowledged }) => sum + acknowledged, 0);
+console.log(JSON.stringify({ period: 'all', published, delivered, ...outcome, ...describe(whole) }));
 await Promise.all(probes.map(({ client }) => client.close()));
 process.exit(outcome.lost + outcome.doubled + outcome.disordered > 0 || delivered === 0 ? 1 : 0);

@@ -2,7 +2,7 @@
 # A deploy that nobody notices: the instances are replaced one at a time. Each is told to drain, has to end with
 # code 0, is started anew, has to be ready, and has to answer a real WebSocket handshake through NGINX before the next
 # one's turn. NGINX is not reloaded meanwhile. At the end the connections are spread evenly again.
-# A probe chats through NGINX all the while and checks every message. A gate that fails stops the roll with exit code
+# A probe chats through NGINX all the while and checks every message: the report says for each instance what it saw. A gate that fails stops the roll with exit code
 # 1; so does, at the end, a message that was lost, doubled or out of order.
 . "$(dirname "$0")/env.sh"
 
@@ -15,10 +15,24 @@ at_exit "rm -rf '$scratch'"
 
 gate() { # gate INSTANCE WHAT-HAPPENED WHAT-TO-DO
   progress_end
-  cat "$scratch/summary"
+  summary
   note "${RED}The roll stopped at $1: $2${RESET}"
   note "$3"
   exit 1
+}
+
+# A table: what was done to each instance, and what the probe saw meanwhile.
+summary() {
+  row='  %-9s %7s %8s %6s %8s %12s %12s %5s\n'
+  # shellcheck disable=SC2059 # a row like the others
+  [ ! -s "$scratch/summary" ] ||
+    printf "$row" INSTANCE SECONDS DRAINING MOVED REFUSED 'GAP P50 MS' 'GAP P99 MS' EXIT
+  while read -r name seconds draining moved code; do
+    saw=$(grep "\"period\":\"$name\"" "$scratch/probe" || :)
+    # shellcheck disable=SC2059
+    printf "$row" "$name" "$seconds" "$draining" "$moved" "$(field refused "$saw")" "$(field gapP50Ms "$saw")" \
+      "$(field gapP99Ms "$saw")" "$code"
+  done <"$scratch/summary"
 }
 
 all_well 'Not rolling'
@@ -27,9 +41,15 @@ begin=$(date +%s)
 driver prepare deploy
 ws_url=$(driver ws-url)
 
-# It goes on for as long as the file is there, and so ends with this command however that ends.
+# It goes on for as long as the file is there, and so ends with this command however that ends. It names the
+# instance that was replaced last, which ends a period of the probe.
 touch "$scratch/rolling"
-while [ -e "$scratch/rolling" ]; do sleep 0.2; done | driver probe >"$scratch/probe" 2>"$scratch/probe-log" &
+told=
+while last=$(cat "$scratch/rolling" 2>/dev/null); do
+  [ "$last" = "$told" ] || say "$last"
+  told=$last
+  sleep 0.2
+done | driver probe >"$scratch/probe" 2>"$scratch/probe-log" &
 probe=$!
 until grep -q '^probing' "$scratch/probe-log"; do
   { kill -0 "$probe" 2>/dev/null && [ "$(date +%s)" -lt $((begin + PROBE_DEADLINE)) ]; } ||
@@ -72,8 +92,9 @@ $(cat "$scratch/start")" "The others serve on. When the reason is put right: mak
   moved=$((moved + before))
   progress_end
   say "  ready, and reached through NGINX, after $((end - start)) s"
-  printf '  %-6s %5s s, of them %s s draining   %7s connections moved   exit code %s\n' \
-    "$name" "$((end - start))" "$((drained - start))" "$before" "$code" >>"$scratch/summary"
+  say "$name $((end - start)) $((drained - start)) $before $code" >>"$scratch/summary"
+  say "$name" >"$scratch/replaced"
+  mv "$scratch/replaced" "$scratch/rolling"
 done
 
 if [ "$INSTANCES" -gt 1 ]; then
@@ -82,17 +103,17 @@ fi
 
 rm "$scratch/rolling"
 if wait "$probe"; then sound=yes; else sound=; fi
-report=$(cat "$scratch/probe")
+report=$(grep '"period":"all"' "$scratch/probe" || :)
 seen() { field "$1" "$report"; }
 
 say
 if [ -n "$sound" ]; then colour=$GREEN; else colour=$RED; fi
 say "${colour}Rolled $INSTANCES instances in $(($(date +%s) - begin)) s; $moved connections moved${RESET}"
-cat "$scratch/summary"
+summary
 [ ! -s "$scratch/rebalance" ] || sed 's/^/  /' "$scratch/rebalance"
 [ -n "$report" ] || fail "${RED}The probe ended without a report:${RESET}
 $(cat "$scratch/probe-log")"
 say "  The probe: $(seen published) messages, $(seen delivered) deliveries;" \
   "lost $(seen lost), doubled $(seen doubled), out of order $(seen disordered); refused handshakes $(seen refused)"
-say "  Delivery gap: p50 $(seen gapP50Ms) ms, p99 $(seen gapP99Ms) ms, longest $(seen gapMaxMs) ms"
+say "  Delivery gap, the longest of each member: p50 $(seen gapP50Ms) ms, p99 $(seen gapP99Ms) ms, longest $(seen gapMaxMs) ms"
 [ -n "$sound" ] || fail "${RED}Something that was acknowledged did not arrive once and in order${RESET}"

@@ -164,7 +164,7 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     const arrived = await arrivals.end();
     expect(roll, roll.stderr).toMatchObject({ code: 0 });
     for (const name of ['app1', 'app2', 'app3'])
-      expect(roll.stdout).toMatch(new RegExp(`^ +${name} .*exit code 0$`, 'm'));
+      expect(roll.stdout).toMatch(new RegExp(`^ +${name}( +\\d+){3} +0( +[\\d.]+){2} +0$`, 'm'));
     expect(clients.flatMap(({ refusals, failures }) => [...refusals, ...failures])).toEqual([]);
     expect(clients.filter(({ lateness }) => lateness > BACK_MS)).toEqual([]);
     expect(clients.filter(({ instanceId }) => instanceId === undefined)).toEqual([]);
