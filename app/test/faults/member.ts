@@ -55,7 +55,7 @@ export class Member {
   readonly #offsets = new Map<string, number>();
   readonly #handleDelivery: (member: Member, delivery: Delivery) => void;
   #last: { at: number; sentAt: number } | undefined;
-  #move: { gap: number; until: number } | undefined;
+  #move: { gap: number | undefined; until: number } | undefined;
 
   constructor(options: {
     name: string;
@@ -79,7 +79,7 @@ export class Member {
       // Make before break: the one before is still there.
       if (this.instanceId === undefined) return;
       this.#endMove();
-      this.#move = { gap: 0, until: Infinity };
+      this.#move = { gap: undefined, until: Infinity };
     };
     this.client = createClient({
       url: options.url,
@@ -160,18 +160,19 @@ export class Member {
     const before = this.#last;
     this.#last = { at: now, sentAt };
     this.#offsets.set(delivery.channel, delivery.position.offset);
-    if (this.#move && now > this.#move.until) this.#endMove();
-    if (this.#move && before) {
+    // A silence that began within the move belongs to it, however late it ends.
+    if (this.#move && before && before.at <= this.#move.until) {
       const pace = Math.max(0, sentAt - before.sentAt);
-      this.#move.gap = Math.max(this.#move.gap, now - before.at - pace);
+      this.#move.gap = Math.max(this.#move.gap ?? 0, now - before.at - pace);
     }
+    if (this.#move && now > this.#move.until) this.#endMove();
     if (sentAt < this.backAt) this.caughtUpAt = now;
     this.ledger(delivery.channel, delivery.publisher).take(delivery.number);
     this.#handleDelivery(this, delivery);
   }
 
   #endMove(): void {
-    if (this.#move) this.gaps.push(this.#move.gap);
+    if (this.#move?.gap !== undefined) this.gaps.push(this.#move.gap);
     this.#move = undefined;
   }
 

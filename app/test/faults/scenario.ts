@@ -146,8 +146,12 @@ export function createRunner(options: { size: Size; seed: number }): {
   };
 }
 
+export const percentileOf = (values: readonly number[], p: number): number =>
+  percentile(
+    [...values].sort((a, b) => a - b),
+    p,
+  );
+
 /** Percentiles for a note, in ms. */
-export function spread(values: readonly number[]): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  return [0.5, 0.99, 1].map((p) => percentile(sorted, p).toFixed(1)).join(' / ');
-}
+export const spread = (values: readonly number[]): string =>
+  [0.5, 0.99, 1].map((p) => percentileOf(values, p).toFixed(1)).join(' / ');
