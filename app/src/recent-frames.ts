@@ -15,8 +15,16 @@ export interface RecentFrames {
   openRoom(): RoomFrames;
 }
 
-/** Frames handed out at once. */
-const CHUNK_FRAMES = 200;
+/** Handed out at once, and one frame more: far below what may wait for a reader that does not read. */
+const CHUNK_BYTES = 16_384;
+
+/** Frames from an index on, up to the one that makes them CHUNK_BYTES. */
+export function chunkOf(frames: readonly Buffer[], start: number): Buffer[] {
+  let bytes = 0;
+  let end = start;
+  while (end < frames.length && bytes < CHUNK_BYTES) bytes += frames[end++]?.length ?? 0;
+  return frames.slice(start, end);
+}
 
 export function createRecentFrames(limits: { maxBytes: number; maxFrames: number }): RecentFrames {
   interface Room {
@@ -69,8 +77,7 @@ export function createRecentFrames(limits: { maxBytes: number; maxFrames: number
         },
         covers: (offset) => offset + 1 >= room.first && offset + 1 <= room.first + room.frames.length,
         after(offset) {
-          const start = offset + 1 - room.first;
-          const some = room.frames.slice(start, start + CHUNK_FRAMES);
+          const some = chunkOf(room.frames, offset + 1 - room.first);
           return [Buffer.concat(some), offset + some.length];
         },
         clear(offset) {

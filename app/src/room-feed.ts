@@ -10,7 +10,7 @@ import { type Broker, BrokerUnavailable, type Page } from './broker/broker.ts';
 import { createFilledHoles } from './filled-holes.ts';
 import { encodeTextFrame } from './frame.ts';
 import { closeBody, type GapReason, type Position, type ServerMessages } from './protocol.ts';
-import type { RecentFrames, RoomFrames } from './recent-frames.ts';
+import { chunkOf, type RecentFrames, type RoomFrames } from './recent-frames.ts';
 
 /** Entries per read of the broker. */
 const PAGE = 200;
@@ -190,7 +190,7 @@ export function createRoomFeed(options: {
         const page = await broker.resume(room, position, PAGE);
         const { recovery, reason, from } = page;
         reader.begin({ recovery, ...(reason && { reason }), position: from, replayed: page.head.offset - from.offset });
-        at = writePage(reader, page);
+        at = await writePage(reader, page);
       }
       while (reader.open && !closed) {
         head = requireCursor();
@@ -205,7 +205,7 @@ export function createRoomFeed(options: {
         }
         const page = await insist(() => broker.resume(room, at, PAGE));
         if (page.recovery !== 'recovered') reader.handleGap(page.reason ?? 'rewound', page.from);
-        at = writePage(reader, page);
+        at = await writePage(reader, page);
         // The reader may be ahead of the room: then the room reads too.
         head = requireCursor();
         if (at.epoch !== head.epoch || at.offset > head.offset) await sync();
@@ -220,10 +220,15 @@ export function createRoomFeed(options: {
   };
 }
 
-/** Writes a page's entries to one reader; @returns where that leaves it. */
-function writePage(reader: Reader, page: Page): Position {
+/** Writes a page's entries to one reader, as fast as it reads; @returns where that leaves it. */
+async function writePage(reader: Reader, page: Page): Promise<Position> {
   const { epoch } = page.head;
   const encoded = page.entries.map(({ offset, body }) => encodeTextFrame(body, closeBody({ epoch, offset })));
-  if (encoded.length > 0) reader.write(Buffer.concat(encoded));
+  for (let start = 0; start < encoded.length && reader.open; ) {
+    const chunk = chunkOf(encoded, start);
+    if (start > 0) await reader.drained();
+    reader.write(Buffer.concat(chunk));
+    start += chunk.length;
+  }
   return { epoch, offset: page.entries.at(-1)?.offset ?? page.from.offset };
 }

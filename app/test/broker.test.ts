@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Broker, type BrokerHandlers, BrokerUnavailable } from '../src/broker/broker.ts';
+import { type Broker, type BrokerHandlers, BrokerUnavailable, type Retention } from '../src/broker/broker.ts';
 import { createMemoryBroker } from '../src/broker/memory-broker.ts';
 import { createRedisBroker } from '../src/broker/redis-broker.ts';
 import { createRedisLink, type RedisLink } from '../src/broker/redis-link.ts';
@@ -23,7 +23,7 @@ interface Side {
 }
 
 /** Two instances' sides, which are the same one where the broker is in memory. */
-type Open = () => Promise<[Side, Side]>;
+type Open = (kept?: Retention) => Promise<[Side, Side]>;
 
 const silent = createLogger({ instanceId: 'test', level: 'silent', format: 'json' });
 
@@ -62,17 +62,17 @@ beforeAll(async () => {
   return () => redis[Symbol.asyncDispose]();
 });
 
-async function openRedisSide(server: RedisServer = redis): Promise<Side> {
+async function openRedisSide(server: RedisServer = redis, kept = retention): Promise<Side> {
   const link = createRedisLink({ url: server.url, password: '', instanceId: 'test', logger: silent });
   await link.connect();
-  const side = createSide((handlers) => createRedisBroker({ link, handlers, retention }));
+  const side = createSide((handlers) => createRedisBroker({ link, handlers, retention: kept }));
   onTestFinished(() => side.broker.close());
   return Object.assign(side, { link });
 }
 
-const openRedis = async (): Promise<[Side, Side]> => [await openRedisSide(), await openRedisSide()];
-async function openMemory(): Promise<[Side, Side]> {
-  const side = createSide((handlers) => createMemoryBroker({ handlers, retention }));
+const openRedis: Open = async (kept) => [await openRedisSide(redis, kept), await openRedisSide(redis, kept)];
+async function openMemory(kept = retention): Promise<[Side, Side]> {
+  const side = createSide((handlers) => createMemoryBroker({ handlers, retention: kept }));
   onTestFinished(() => side.broker.close());
   return [side, side];
 }
@@ -172,6 +172,77 @@ describe.each<{ name: string; open: Open }>([
     expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
   });
 
+  test('takes a message that comes again with its id once, wherever it comes, and says where it is', async () => {
+    const [a, b] = await open();
+    await b.broker.subscribe('again');
+    const first = await a.broker.publish('again', '1', 'publisher', 'id');
+    expect(await b.broker.publish('again', '1', 'publisher', 'id')).toEqual({ ...first, duplicate: true });
+    await a.broker.publish('again', '2', 'publisher', 'another');
+    expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
+  });
+
+  test('an id is its publisher’s and its room’s own, whatever stands in the names', async () => {
+    const [{ broker }] = await open();
+    const publishes = [
+      ['own:1', 'a', 'b:1'],
+      ['own:1', 'a:b', '1'],
+      ['own:1', 'a', '1'],
+      ['own:2', 'a', '1'],
+    ] as const;
+    for (const [room, publisher, id] of publishes) {
+      expect(await broker.publish(room, 'x', publisher, id)).toMatchObject({ duplicate: false });
+    }
+  });
+
+  test('goes on from a position in pages, and without one from the head', async () => {
+    const [a, b] = await open();
+    const positions = [];
+    for (let i = 1; i <= 5; i += 1) positions.push((await a.broker.publish('pages', `${i}`, 'publisher')).position);
+    const [first, , third, , last] = positions;
+    const page = await b.broker.resume('pages', first, 2);
+    expect(page).toMatchObject({ recovery: 'recovered', from: first, head: last });
+    expect(page.entries.map(({ offset, body }) => `${offset} ${body}`)).toEqual(['2 2', '3 3']);
+    expect((await b.broker.resume('pages', third, 2)).entries.map(({ offset }) => offset)).toEqual([4, 5]);
+    expect(await b.broker.resume('pages', last, 2)).toMatchObject({ recovery: 'recovered', from: last, entries: [] });
+    expect(await b.broker.resume('pages', undefined, 2)).toMatchObject({ from: last, entries: [], head: last });
+  });
+
+  test('says that history was trimmed, and gives what there is', async () => {
+    const [{ broker }] = await open({ size: 3, ttl: 600_000 });
+    const { position } = await broker.publish('trimmed', '1', 'publisher');
+    for (let i = 2; i <= 6; i += 1) await broker.publish('trimmed', `${i}`, 'publisher');
+    const page = await broker.resume('trimmed', position, 10);
+    expect(page).toMatchObject({ recovery: 'gap', reason: 'trimmed', from: { offset: 3 } });
+    expect(page.entries.map(({ offset }) => offset)).toEqual([4, 5, 6]);
+    expect(await broker.resume('trimmed', page.from, 10)).toMatchObject({ recovery: 'recovered' });
+  });
+
+  test('says that it does not know an epoch, or a position in it, and where the room goes on', async () => {
+    const [{ broker }] = await open();
+    const { position } = await broker.publish('unknown', '1', 'publisher');
+    const { epoch } = position;
+    const unknown = await broker.resume('unknown', { epoch: 'another', offset: 7 }, 10);
+    expect(unknown).toMatchObject({ recovery: 'gap', reason: 'unknown_epoch', from: { epoch, offset: 0 } });
+    expect(unknown.entries.map(({ offset }) => offset)).toEqual([1]);
+    const ahead = await broker.resume('unknown', { epoch, offset: 7 }, 10);
+    expect(ahead).toMatchObject({ recovery: 'gap', reason: 'invalid', from: position, entries: [] });
+  });
+
+  test('forgets a room’s history and ids some time after its last message, and its numbers not', async () => {
+    const [{ broker }] = await open({ size: 10, ttl: 300 });
+    const { position: first } = await broker.publish('old', '1', 'publisher', 'id');
+    const { position: second } = await broker.publish('old', '2', 'publisher');
+    await expect
+      .poll(() => broker.resume('old', first, 10), { timeout: 5000 })
+      .toMatchObject({
+        ...{ recovery: 'gap', reason: 'trimmed', from: second, entries: [] },
+      });
+    expect(await broker.publish('old', '1', 'publisher', 'id')).toEqual({
+      position: { epoch: first.epoch, offset: 3 },
+      duplicate: false,
+    });
+  });
+
   test('an unsubscribe of what was never subscribed does nothing', async () => {
     const [a, b] = await open();
     b.broker.unsubscribe('never');
@@ -179,6 +250,16 @@ describe.each<{ name: string; open: Open }>([
     await a.broker.publish('ever', 'x', 'publisher');
     expect(bodies(await b.delivered(1))).toEqual(['x']);
   });
+});
+
+test('Redis keeps the numbers of a room that somebody listens to, however long nobody writes', async () => {
+  const { broker } = await openRedisSide();
+  const { position } = await broker.publish('quiet', 'x', 'publisher');
+  const left = async () => Number(await redis.command('TTL', 'wsfleet:{quiet}:meta'));
+  const full = await left();
+  await redis.command('EXPIRE', 'wsfleet:{quiet}:meta', '1000');
+  await broker.resume('quiet', position, 1);
+  expect(await left()).toBeGreaterThan(full - 100);
 });
 
 describe('the Redis broker while Redis is away', () => {

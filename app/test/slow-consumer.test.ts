@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { ServerMessages } from '../src/protocol.ts';
 import { startApp } from './harness/app.ts';
 import { connect } from './harness/client.ts';
 import { frame, openRawWebSocket } from './harness/raw.ts';
@@ -30,6 +31,36 @@ test('closes a reader that stops reading with code 4008, and holds nobody else u
   expect(slow.all('message').length).toBeLessThan(FLOOD);
   expect(await app.metric('ws_connections_closed_total{code="4008"}')).toBe(1);
   expect(await app.metric('ws_slow_consumers_total')).toBe(1);
+});
+
+test.each([
+  ['memory', {}],
+  ['the history', { RECENT_FRAMES_BYTES: '0' }],
+])('a long replay from %s waits for its reader, and nobody waits for it', async (_from, more) => {
+  await using app = await startApp({ ...env, ...more });
+  await using publisher = await connect(app, { as: 'publisher' });
+  await using slow = await connect(app, { as: 'slow' });
+  const joined = await publisher.request('join_room', { room: 'long' });
+  const { position: start } = joined.payload as ServerMessages['joined_room'];
+  const chat = () => publisher.request('chat', { room: 'long', content });
+  for (let i = 0; i < FLOOD; i += 1) await chat();
+
+  slow.send({ type: 'join_room', payload: { room: 'long', position: start } });
+  slow.socket.pause();
+  for (let i = 0; i < 5; i += 1) {
+    expect(await chat()).toMatchObject({ type: 'ack' });
+    await publisher.request('direct', { to: { userId: 'u-slow' }, content: 'meanwhile' });
+  }
+  for (let i = 0; i < FLOOD + 5; i += 1) await publisher.next('message');
+
+  slow.socket.resume();
+  const offsets: number[] = [];
+  while (offsets.length < FLOOD + 5) {
+    const { room, position } = (await slow.next('message')).payload;
+    if (room === 'long' && position) offsets.push(position.offset);
+  }
+  expect(offsets).toEqual(Array.from({ length: FLOOD + 5 }, (_, index) => index + 1));
+  expect(await app.metric('ws_slow_consumers_total')).toBe(0);
 });
 
 test('cuts a slow reader that never reads its close frame, and frees what waited for it', async () => {

@@ -13,7 +13,6 @@ local room = open_room(ARGV[1])
 local offset = room.offset + 1
 redis.call('XADD', STREAM, 'MAXLEN', ARGV[4], string.format('%d-0', offset), 'b', ARGV[2])
 redis.call('HSET', META, 'offset', offset)
-redis.call('EXPIRE', META, META_TTL)
 redis.call('PEXPIRE', STREAM, ARGV[5])
 if ARGV[6] == '1' then redis.call('SET', KEYS[3], room.epoch .. ':' .. offset, 'PX', ARGV[5]) end
 redis.call('PUBLISH', ARGV[3], room.epoch .. ':' .. offset .. ':\n' .. ARGV[2])

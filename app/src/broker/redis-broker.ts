@@ -50,6 +50,9 @@ export function createRedisBroker(options: {
   const freshEpoch = () => `${self}.${(++epochs).toString(36)}`;
   const metaKey = (room: string) => `wsfleet:{${room}}:meta`;
   const streamKey = (room: string) => `wsfleet:{${room}}:stream`;
+  /** With its length, no publisher's name can end where another one's id begins. */
+  const idKey = (room: string, publisher: string, id = '') =>
+    `wsfleet:{${room}}:id:${publisher.length}:${publisher}:${id}`;
 
   function handleRaw(message: Buffer, channel: Buffer): void {
     const end = message.indexOf(NEWLINE);
@@ -135,8 +138,7 @@ export function createRedisBroker(options: {
     },
     publish: (room, body, publisher, id) =>
       run(async () => {
-        const idKey = `wsfleet:{${room}}:id:${publisher}:${id ?? ''}`;
-        const keys = [metaKey(room), streamKey(room), idKey];
+        const keys = [metaKey(room), streamKey(room), idKey(room, publisher, id)];
         const args = [
           freshEpoch(),
           body,

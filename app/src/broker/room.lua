@@ -8,13 +8,17 @@
 -- epoch still has at that moment is where the histories fork.
 local META, STREAM = KEYS[1], KEYS[2]
 local PAST_EPOCHS = 32
-local META_TTL = 7 * 24 * 3600
+-- Longer than any history is kept; a room that somebody listens to keeps it for good.
+local META_TTL = 60 * 24 * 3600
 
 local function open_room(fresh_epoch)
   local generation = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   local meta = redis.call('HMGET', META, 'epoch', 'offset', 'start', 'generation', 'past')
   local room = { epoch = meta[1], offset = tonumber(meta[2]), start = tonumber(meta[3]), past = meta[5] or '[]' }
-  if room.epoch and meta[4] == generation then return room end
+  if room.epoch and meta[4] == generation then
+    if redis.call('TTL', META) < META_TTL / 2 then redis.call('EXPIRE', META, META_TTL) end
+    return room
+  end
   if room.epoch then
     local past = cjson.decode(room.past)
     past[#past + 1] = { room.epoch, room.offset }

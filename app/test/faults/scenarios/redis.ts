@@ -78,7 +78,7 @@ export const silentSubscriber: Scenario = {
   name: 'a subscriber link that stays open but silent',
   // Without the audit: what the canary does not find, nobody does.
   rig: { redisProxy: true, env: { AUDIT_INTERVAL: '1h' } },
-  async run({ rig, fleet, note, check }) {
+  async run({ rig, fleet, sized, note, check }) {
     const found: number[] = [];
     for (const instance of rig.instances) {
       // A link that answers pings and brings no messages; and one on which nothing comes at all.
