@@ -57,6 +57,26 @@ describe('rooms', () => {
     expect(alice.all('message')).toHaveLength(1);
   });
 
+  test('a large room is told its size once a second, not of everyone who comes and goes', async () => {
+    await using watcher = await connect(app1, { as: 'watcher' });
+    await join(watcher, 'large');
+    const begin = performance.now();
+    const crowd = await Promise.all(
+      Array.from({ length: 160 }, (_, index) => connect(index % 2 === 0 ? app1 : app2, { as: `crowd${index}` })),
+    );
+    await Promise.all(crowd.map((client) => join(client, 'large')));
+    const sizeIs = (memberCount: number) => watcher.next('members', (payload) => payload.memberCount === memberCount);
+    expect(await sizeIs(161)).toMatchObject({ payload: { room: 'large' } });
+    await Promise.all(crowd.slice(0, 40).map((client) => client.request('leave_room', { room: 'large' })));
+    await sizeIs(121);
+    const seconds = (performance.now() - begin) / 1000;
+    expect(watcher.all('members').length).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
+    // PRESENCE_DETAIL_MAX is 100.
+    expect(watcher.all('user_joined').length).toBeLessThanOrEqual(100);
+    expect(watcher.all('user_left')).toEqual([]);
+    await Promise.all(crowd.map((client) => client[Symbol.asyncDispose]()));
+  });
+
   test('leaving is answered, shown to the others, and ends the room’s messages', async () => {
     await using alice = await connect(app1, { as: 'alice' });
     await using bob = await connect(app2, { as: 'bob' });
