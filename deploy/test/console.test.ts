@@ -1,8 +1,8 @@
 /** What the console page says: the verdict, and the events that it reads out of the series. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type History, readEvents } from '../dashboards/console/events.ts';
-import type { Series } from '../dashboards/console/prometheus.ts';
-import { type Facts, judge } from '../dashboards/console/verdict.ts';
+import { queryAt, type Series } from '../dashboards/console/prometheus.ts';
+import { type Facts, judge, unknown } from '../dashboards/console/verdict.ts';
 import { levelOf, linesOf, noneIsGood, warnAbove } from '../dashboards/panel.ts';
 import { fillIn, stepOf } from '../dashboards/promql.ts';
 
@@ -16,8 +16,11 @@ const well: Facts = {
   latency: 0.003,
   refused: 0,
   gaps: 0,
-  alerts: [],
+  nginxUp: 1,
+  seenAge: 3,
+  alerts: new Map(),
   range: 900,
+  past: false,
 };
 
 describe('the verdict', () => {
@@ -31,7 +34,34 @@ describe('the verdict', () => {
       'app2 is draining, 7 connections left to move.',
     ],
     ['one is down', { states: each({ app1: 3, app2: 0 }) }, 'warn', 'app2 is down.'],
-    ['an alert fires', { alerts: ['CertificateExpires'] }, 'warn', '1 alert firing: CertificateExpires.'],
+    [
+      'an alert fires',
+      { alerts: new Map([['CertificateEnds', 'warning']]) },
+      'warn',
+      'Yes: 60 connections on 3 instances. 99 of 100 messages within 3 ms. 1 alert firing: CertificateEnds.',
+    ],
+    [
+      'a critical alert fires',
+      { alerts: new Map([['GapsTold', 'critical']]), gaps: 3 },
+      'bad',
+      'In doubt: GapsTold fires',
+    ],
+    ['NGINX is down', { nginxUp: 0, connections: each({ app1: 0 }) }, 'bad', 'No: NGINX is down: Nobody can connect'],
+    ['nobody asks NGINX', { nginxUp: Number.NaN }, 'good', 'Yes'],
+    ['Prometheus looks at nothing any more', { seenAge: 73 }, 'bad', 'Unknown: Prometheus has seen nothing for 1m 13s'],
+    [
+      'the past is looked at',
+      { past: true, latency: Number.NaN },
+      'good',
+      'No message then. Nothing was lost in the 15 minutes shown.',
+    ],
+    ['a gap was told in the past', { past: true, gaps: 1 }, 'warn', 'Yes; some were told of a gap'],
+    [
+      'two hear nothing',
+      { canaryAge: each({ app1: 8, app2: 9 }) },
+      'bad',
+      'Not those on app1 and app2: Their links to Redis are dead; what they miss',
+    ],
     ['publishes are refused', { refused: 2 }, 'warn', 'Yes, but some cannot send'],
     ['a gap was told', { gaps: 3 }, 'warn', '3 histories could not be continued in the last 15 minutes.'],
     ['messages are slow', { latency: 0.4 }, 'warn', 'Yes, slowly'],
@@ -55,6 +85,18 @@ describe('the verdict', () => {
     const verdict = judge({ ...well, ...facts });
     expect(verdict.level).toBe(level);
     expect(`${verdict.answer}: ${verdict.detail}`).toContain(words);
+  });
+});
+
+test('a Prometheus that hangs is given up, and the verdict is that nothing is known', async () => {
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => AbortSignal.abort(`after ${ms}`));
+  vi.stubGlobal('fetch', async (_: string, { signal }: RequestInit) => signal?.throwIfAborted());
+  await expect(queryAt('up', 0, new AbortController().signal)).rejects.toThrow('No answer within 8 s');
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+  expect(unknown('13:08:13', 'No answer within 8 s')).toMatchObject({
+    level: 'bad',
+    answer: 'Unknown: Prometheus does not answer since 13:08:13',
   });
 });
 

@@ -7,11 +7,16 @@ import { type InstanceEvent, readEvents } from './events.ts';
 import { count, duration, format, timeOf } from './format.ts';
 import type { Mark } from './marks.ts';
 import { type ByInstance, byInstance, byName, queryAt, queryRange } from './prometheus.ts';
-import { judge } from './verdict.ts';
+import { judge, unknown, type Verdict } from './verdict.ts';
 
 export interface Fleet {
-  /** Asks Prometheus and shows the answer. Resolves to the names of the instances and the moments to mark. */
-  load(window: Window, signal: AbortSignal): Promise<{ instances: string[]; marks: Mark[] }>;
+  /**
+   * Asks Prometheus and shows the answer. Resolves to the names of the instances and the moments to mark.
+   * @param past whether the window ended some time ago
+   */
+  load(window: Window, past: boolean, signal: AbortSignal): Promise<{ instances: string[]; marks: Mark[] }>;
+  /** Says that Prometheus could not be asked: no old verdict stands. */
+  fail(reason: string): void;
 }
 
 const EVENTS_SHOWN = 4;
@@ -30,8 +35,10 @@ const whole = {
   latency: quantile(0.99, 'ws_delivery_latency_seconds'),
   refused: `sum(${rate('ws_messages_refused_total{code=~"UNAVAILABLE|INTERNAL"}')})`,
   gaps: inRange('ws_gaps_told_total'),
+  nginxUp: 'max(nginx_up)',
+  seenAge: 'time() - max(timestamp(up{job="app"}))',
 } as const;
-const past = {
+const history = {
   up: 'min by (instance) (min_over_time(up{job="app"}[$step]))',
   draining: 'max by (instance) (max_over_time(ws_draining[$step]))',
   starts: 'max by (instance) (process_start_time_seconds{job="app"})',
@@ -45,10 +52,17 @@ const past = {
 export function createFleet(open: (instance: string) => void): Fleet {
   let all = false;
   let events: InstanceEvent[] = [];
+  let answered: string | undefined;
   byId('events-more').addEventListener('click', () => {
     all = !all;
     writeEvents();
   });
+
+  function writeVerdict({ level, answer, detail }: Verdict): void {
+    byId('verdict').dataset['level'] = level;
+    byId('answer').textContent = answer;
+    byId('detail').textContent = detail;
+  }
 
   function writeEvents(): void {
     const shown = all ? events : events.slice(0, EVENTS_SHOWN);
@@ -95,7 +109,10 @@ export function createFleet(open: (instance: string) => void): Fleet {
   }
 
   return {
-    async load(window, signal) {
+    fail(reason) {
+      writeVerdict(unknown(answered, reason));
+    },
+    async load(window, past, signal) {
       const { from, to, step } = window;
       const view = { range: to - from, step: 5, instance: '' };
       const ask = async <K extends string>(queries: Readonly<Record<K, string>>) => {
@@ -104,16 +121,16 @@ export function createFleet(open: (instance: string) => void): Fleet {
         return Object.fromEntries(names.map((name, i) => [name, answers[i] ?? []])) as Record<K, (typeof answers)[0]>;
       };
       const askRange = async () => {
-        const names = Object.keys(past) as (keyof typeof past)[];
+        const names = Object.keys(history) as (keyof typeof history)[];
         const answers = await Promise.all(
-          names.map((name) => queryRange(past[name].replaceAll('$step', `${step}s`), from, to, step, signal)),
+          names.map((name) => queryRange(history[name].replaceAll('$step', `${step}s`), from, to, step, signal)),
         );
         return Object.fromEntries(names.map((name, i) => [name, answers[i] ?? []])) as Record<
-          keyof typeof past,
+          keyof typeof history,
           (typeof answers)[0]
         >;
       };
-      const [each, sums, alerts, history] = await Promise.all([
+      const [each, sums, alerts, rows] = await Promise.all([
         ask(now),
         ask(whole),
         queryAt('ALERTS{alertstate="firing"}', to, signal),
@@ -123,18 +140,21 @@ export function createFleet(open: (instance: string) => void): Fleet {
         Object.entries(each).map(([name, series]) => [name, byInstance(series)]),
       ) as Record<keyof typeof now, ByInstance>;
       const sum = (name: keyof typeof whole) => sums[name][0]?.points[0]?.[1] ?? Number.NaN;
-      const verdict = judge({
-        ...answers,
-        latency: sum('latency'),
-        refused: sum('refused'),
-        gaps: sum('gaps'),
-        alerts: [...new Set(alerts.map(({ labels }) => labels['alertname'] ?? ''))],
-        range: to - from,
-      });
-      events = readEvents({ ...history, step });
-      byId('verdict').dataset['level'] = verdict.level;
-      byId('answer').textContent = verdict.answer;
-      byId('detail').textContent = verdict.detail;
+      answered = timeOf(Date.now() / 1000);
+      writeVerdict(
+        judge({
+          ...answers,
+          latency: sum('latency'),
+          refused: sum('refused'),
+          gaps: sum('gaps'),
+          nginxUp: sum('nginxUp'),
+          seenAge: sum('seenAge'),
+          alerts: new Map(alerts.map(({ labels }) => [labels['alertname'] ?? '', labels['severity'] ?? ''])),
+          range: to - from,
+          past,
+        }),
+      );
+      events = readEvents({ ...rows, step });
       writeInstances(answers);
       writeEvents();
       return {

@@ -82,21 +82,18 @@ async function refresh(): Promise<void> {
   };
   const board = boardOf(view.dashboard);
   try {
-    const fleet = await createdFleet.load({ ...windowOf(EVENT_POINTS), to: now }, signal);
+    const fleet = await createdFleet.load({ ...windowOf(EVENT_POINTS), to: now }, view.until !== undefined, signal);
     instances = fleet.instances;
     writeInstances();
     const instance = view.instance || instances[0] || '';
     for (const card of board.cards) card.mark(fleet.marks);
     await Promise.all(board.cards.map((card) => card.load({ ...windowOf(POINTS), now, instance, signal })));
     if (signal.aborted) return;
-    byId('problem').hidden = true;
     byId('updated').textContent = view.until ? `until ${timeOf(view.until)}` : `updated ${timeOf(Date.now() / 1000)}`;
     document.documentElement.dataset['drawn'] = view.dashboard;
   } catch (error) {
     if (signal.aborted) return;
-    byId('problem').textContent = `Prometheus cannot be asked: ${(error as Error).message}`;
-    byId('problem').hidden = false;
-    byId('verdict').dataset['level'] = 'plain';
+    createdFleet.fail((error as Error).message);
   }
   schedule();
 }

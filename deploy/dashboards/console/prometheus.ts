@@ -23,16 +23,26 @@ export const queryRange = (query: string, start: number, end: number, step: numb
 
 export const queryAt = (query: string, time: number, signal: AbortSignal) => ask('query', { query, time }, signal);
 
+/** A Prometheus that hangs may not hold up the page, which would go on showing what was. */
+const TIMEOUT_MS = 8_000;
+
 /** @throws {Error} with Prometheus's own words */
 async function ask(path: string, parameters: Record<string, string | number>, signal: AbortSignal): Promise<Series[]> {
   const search = new URLSearchParams(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
-  const response = await fetch(`${API}/${path}?${search}`, { signal });
-  const answer = (await response.json().catch(() => ({}))) as Partial<Answer>;
-  if (answer.status !== 'success') throw new Error(answer.error ?? `Prometheus answers ${response.status}`);
-  return (answer.data?.result ?? []).map(({ metric, value, values }) => ({
-    labels: metric,
-    points: (values ?? (value ? [value] : [])).map(([time, text]) => [time, Number(text)] as const),
-  }));
+  const patience = AbortSignal.timeout(TIMEOUT_MS);
+  const either = AbortSignal.any([signal, patience]);
+  try {
+    const response = await fetch(`${API}/${path}?${search}`, { signal: either });
+    const answer = (await response.json().catch(() => ({}))) as Partial<Answer>;
+    either.throwIfAborted();
+    if (answer.status !== 'success') throw new Error(answer.error ?? `Prometheus answers ${response.status}`);
+    return (answer.data?.result ?? []).map(({ metric, value, values }) => ({
+      labels: metric,
+      points: (values ?? (value ? [value] : [])).map(([time, text]) => [time, Number(text)] as const),
+    }));
+  } catch (error) {
+    throw patience.aborted ? new Error(`No answer within ${TIMEOUT_MS / 1000} s`) : error;
+  }
 }
 
 export function byInstance(series: readonly Series[]): ByInstance {

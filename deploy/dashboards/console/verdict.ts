@@ -13,16 +13,22 @@ export interface Facts {
   brokerUp: ByInstance;
   /** Seconds. */
   canaryAge: ByInstance;
+  /** 0 while NGINX does not answer; NaN where nobody asks it. */
+  nginxUp: number;
+  /** Seconds since Prometheus last looked at the instances. */
+  seenAge: number;
   /** Seconds, over the last moments; NaN without messages. */
   latency: number;
   /** Publishes per second that were refused because they could not be taken. */
   refused: number;
   /** Histories that could not be continued, in the range. */
   gaps: number;
-  /** Names of the alerts that fire. */
-  alerts: readonly string[];
+  /** The severity of each alert that fires, by its name. */
+  alerts: ReadonlyMap<string, string>;
   /** Seconds that are shown. */
   range: number;
+  /** What is shown ended some time ago. */
+  past: boolean;
 }
 
 export interface Verdict {
@@ -35,9 +41,11 @@ export interface Verdict {
 const SLOW_SECONDS = 0.25;
 const LATE_SECONDS = 1;
 const DEAF_SECONDS = 5;
+/** Four looks that Prometheus missed. */
+const STALE_SECONDS = 20;
 
 export function judge(facts: Facts): Verdict {
-  const { states, connections, remaining, brokerUp, canaryAge, latency, refused, gaps, alerts, range } = facts;
+  const { states, connections, remaining, brokerUp, canaryAge, latency, refused, gaps, alerts, range, past } = facts;
   const inState = (name: (typeof instanceStates)[number]['name']) =>
     [...states].filter(([, index]) => instanceStates[index]?.name === name).map(([instance]) => instance);
   const where = (values: ByInstance, test: (value: number) => boolean) =>
@@ -52,7 +60,9 @@ export function judge(facts: Facts): Verdict {
   const cutOff = where(brokerUp, (up) => up < 1);
   const deaf = where(canaryAge, (age) => age > DEAF_SECONDS);
 
-  const recently = `in the last ${span(range)}`;
+  const critical = [...alerts].filter(([, severity]) => severity === 'critical').map(([name]) => name);
+
+  const recently = past ? `in the ${span(range)} shown` : `in the last ${span(range)}`;
   const lost =
     gaps > 0
       ? `${count(Math.round(gaps), 'history', 'histories')} could not be continued ${recently}.`
@@ -61,7 +71,7 @@ export function judge(facts: Facts): Verdict {
     down.length > 0 ? `${are(down)} down.` : '',
     draining.length > 0 ? `${are(draining)} draining, ${count(sum(remaining), 'connection')} left to move.` : '',
     waiting.length > 0 ? `${are(waiting)} not ready.` : '',
-    alerts.length > 0 ? `${count(alerts.length, 'alert')} firing: ${list(alerts)}.` : '',
+    alerts.size > 0 ? `${count(alerts.size, 'alert')} firing: ${list([...alerts.keys()])}.` : '',
   ];
   const say = (level: Level, answer: string, ...more: string[]): Verdict => ({
     level,
@@ -71,6 +81,12 @@ export function judge(facts: Facts): Verdict {
 
   if (states.size === 0) {
     return { level: 'bad', answer: 'Nothing is known', detail: 'Prometheus knows of no instance. Is the cluster up?' };
+  }
+  if (facts.seenAge > STALE_SECONDS) {
+    return say('bad', `Unknown: Prometheus has seen nothing for ${duration(Math.round(facts.seenAge))}`);
+  }
+  if (facts.nginxUp === 0) {
+    return say('bad', 'No: NGINX is down', 'Nobody can connect, and who was connected is not.');
   }
   if (cutOff.length > 0 && cutOff.length === brokerUp.size) {
     return say(
@@ -85,16 +101,32 @@ export function judge(facts: Facts): Verdict {
     return say(
       'bad',
       `Not those on ${list(names)}`,
-      'Its link to Redis is dead; what it misses comes from the history.',
+      names.length === 1
+        ? 'Its link to Redis is dead; what it misses comes from the history.'
+        : 'Their links to Redis are dead; what they miss comes from the history.',
     );
   }
   if (latency > LATE_SECONDS) return say('bad', `Late: one in a hundred takes over ${duration(latency)}`);
+  if (critical.length > 0) {
+    return say('bad', `In doubt: ${list(critical)} ${critical.length === 1 ? 'fires' : 'fire'}`);
+  }
   if (refused > 0) return say('warn', 'Yes, but some cannot send', 'Publishes are refused; clients send them again.');
-  if (gaps > 0) return say('warn', 'Yes, now; some were told of a gap');
+  if (gaps > 0) return say('warn', `Yes${past ? '' : ', now'}; some were told of a gap`);
   if (latency > SLOW_SECONDS) return say('warn', `Yes, slowly: one in a hundred takes over ${duration(latency)}`);
 
-  const pace = Number.isNaN(latency) ? 'No message right now.' : `99 of 100 messages within ${duration(latency)}.`;
+  const pace = Number.isNaN(latency)
+    ? `No message ${past ? 'then' : 'right now'}.`
+    : `99 of 100 messages within ${duration(latency)}.`;
   const size = `${count(sum(connections), 'connection')} on ${count(ready.length + draining.length, 'instance')}.`;
-  if (down.length > 0 || alerts.length > 0) return say('warn', 'Yes', size, pace);
+  if (down.length > 0 || alerts.size > 0) return say('warn', 'Yes', size, pace);
   return say(draining.length > 0 || waiting.length > 0 ? 'busy' : 'good', 'Yes', size, pace);
+}
+
+/** What is left to say when Prometheus cannot be asked. @param since when it last answered, as a time of day */
+export function unknown(since: string | undefined, reason: string): Verdict {
+  return {
+    level: 'bad',
+    answer: `Unknown: Prometheus does not answer${since ? ` since ${since}` : ''}`,
+    detail: reason,
+  };
 }
