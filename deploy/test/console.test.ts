@@ -1,6 +1,7 @@
 /** What the console page says: the verdict, and the events that it reads out of the series. */
 import { describe, expect, test, vi } from 'vitest';
 import { type History, readEvents } from '../dashboards/console/events.ts';
+import { stack } from '../dashboards/console/grid.ts';
 import { queryAt, type Series } from '../dashboards/console/prometheus.ts';
 import { type Facts, judge, unknown } from '../dashboards/console/verdict.ts';
 import { levelOf, linesOf, noneIsGood, warnAbove } from '../dashboards/panel.ts';
@@ -229,6 +230,19 @@ test('queries are filled in as Grafana does it for a scrape interval of 5 s', ()
 
 test('a chart has no more points than it is given, however long its range', () => {
   for (const range of [60, 900, 3600, 86_400, 604_800]) expect(range / stepOf(range, 240)).toBeLessThanOrEqual(240);
+});
+
+test('stacked lines have a gap where none of them has a value', () => {
+  const rows = [
+    [1, null, null],
+    [2, 3, null],
+    [null, 4, null],
+  ];
+  expect(stack(rows)).toEqual([
+    [1, 0, null],
+    [3, 3, null],
+    [3, 7, null],
+  ]);
 });
 
 test('a threshold begins at its value', () => {

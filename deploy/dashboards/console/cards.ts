@@ -1,9 +1,10 @@
 /** One card for each panel, which can fill itself. */
 import { type Dashboard, levelOf, linesOf, type Panel, stateLevels, type Unit } from '../panel.ts';
 import { fillIn } from '../promql.ts';
-import { type Chart, createChart, type Line, type Window } from './chart.ts';
+import { type Chart, createChart, type Line } from './chart.ts';
 import { h, styled } from './element.ts';
 import { format } from './format.ts';
+import type { Window } from './grid.ts';
 import type { Mark } from './marks.ts';
 import { byName, nameOf, queryAt, queryRange, type Series } from './prometheus.ts';
 import { drawStates } from './states-chart.ts';

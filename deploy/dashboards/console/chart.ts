@@ -3,17 +3,12 @@ import uPlot from 'uplot';
 import type { Panel, Unit } from '../panel.ts';
 import { h, hueOf, styled } from './element.ts';
 import { format, timeOf } from './format.ts';
+import { align, gridOf, type Numbers, type Points, stack, type Window } from './grid.ts';
 import type { Mark } from './marks.ts';
 
 export interface Line {
   name: string;
-  points: readonly (readonly [number, number])[];
-}
-
-export interface Window {
-  from: number;
-  to: number;
-  step: number;
+  points: Points;
 }
 
 export interface Chart {
@@ -22,8 +17,6 @@ export interface Chart {
   /** After the colours of the page have changed. */
   repaint(): void;
 }
-
-type Numbers = (number | null)[];
 
 const HEIGHT = 190;
 /** Lines that stay at 0 are left out when there are more than so many. */
@@ -248,30 +241,4 @@ function clockTicks(_: uPlot, ticks: readonly number[]): string[] {
       ...(close && { second: '2-digit' }),
     });
   });
-}
-
-function gridOf({ from, to, step }: Window): number[] {
-  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, index) => from + index * step);
-}
-
-/** Values on the grid; null where there is none. */
-function align(points: Line['points'], times: readonly number[], step: number): Numbers {
-  const values: Numbers = times.map(() => null);
-  for (const [time, value] of points) {
-    const index = Math.round((time - (times[0] ?? 0)) / step);
-    if (index >= 0 && index < values.length && Number.isFinite(value)) values[index] = value;
-  }
-  return values;
-}
-
-/** Each line on top of those before it; one that is not there adds nothing. */
-function stack(values: readonly Numbers[]): Numbers[] {
-  const sums: number[] = (values[0] ?? []).map(() => 0);
-  return values.map((row) =>
-    row.map((value, index) => {
-      const sum = (sums[index] ?? 0) + (value ?? 0);
-      sums[index] = sum;
-      return sum;
-    }),
-  );
 }

@@ -1,10 +1,10 @@
 /** The top of the page: the verdict, the instances, and what happened to them. */
 import { instanceStates } from '../panel.ts';
 import { fillIn, inRange, quantile, rate, rateBy, state } from '../promql.ts';
-import type { Window } from './chart.ts';
 import { byId, h, hueOf, styled } from './element.ts';
 import { type InstanceEvent, readEvents } from './events.ts';
 import { count, duration, format, timeOf } from './format.ts';
+import type { Window } from './grid.ts';
 import type { Mark } from './marks.ts';
 import { type ByInstance, byInstance, byName, queryAt, queryRange } from './prometheus.ts';
 import { judge, unknown, type Verdict } from './verdict.ts';

@@ -1,8 +1,8 @@
 /** What each instance was doing, as a bar of states over time. */
 import { instanceStates } from '../panel.ts';
-import type { Window } from './chart.ts';
 import { h, styled } from './element.ts';
 import { duration, timeOf } from './format.ts';
+import type { Window } from './grid.ts';
 import type { Mark } from './marks.ts';
 import { byName, type Series } from './prometheus.ts';
 
