@@ -115,7 +115,8 @@ describe('what happened', () => {
     const of = (name: keyof typeof rows) => series(rows[name] ?? {});
     return {
       ...{ up: of('up'), draining: of('draining'), starts: of('starts'), connections: of('connections') },
-      ...{ opened: of('opened'), resumed: of('resumed'), broken: of('broken'), step: STEP },
+      ...{ opened: of('opened'), resumed: of('resumed'), broken: of('broken') },
+      ...{ sentAway: of('sentAway'), step: STEP },
     };
   };
   const told = (from: History) => readEvents(from).map(({ kind, at, text }) => ({ kind, at, text }));
@@ -180,10 +181,15 @@ describe('what happened', () => {
     const swapped = history({
       up: { app1: [1, 1, 1, 1] },
       starts: { app1: [-900, -900, 8, 8] },
-      connections: { app1: [2, 2, 0, 0] },
+      connections: { app1: [2, 2, 0, 2] },
+      opened: { app1: [2, 2, 0, 2] },
     });
     expect(told(swapped)).toEqual([
-      { kind: 'restarted', at: 8, text: 'was restarted, holding 2 connections. Nothing was lost.' },
+      {
+        kind: 'restarted',
+        at: 8,
+        text: 'was restarted, holding 2 connections. Clients opened 2 connections and resumed 0 rooms. Nothing was lost.',
+      },
     ]);
   });
 
@@ -200,12 +206,108 @@ describe('what happened', () => {
       {
         kind: 'roll',
         at: 25,
-        text: 'of 2 instances. Clients opened 210 connections and resumed 0 rooms. Nothing was lost.',
+        text: 'of 2 instances, which sent away 110 connections. Clients opened 210 connections and resumed 0 rooms. Nothing was lost.',
       },
       { kind: 'drained', at: 25, text: 'drained 50 connections and was back within 4 s.' },
       { kind: 'drained', at: 15, text: 'drained 60 connections and was back within 7 s.' },
       { kind: 'started', at: 12, text: 'started.' },
       { kind: 'killed', at: 5, text: expect.stringContaining('30 connections cut') },
+    ]);
+  });
+
+  test('is no crash when the same process answers again', () => {
+    const busy = history({
+      up: { app1: [1, 0, 0, 1, 1] },
+      starts: { app1: [-900, null, null, -900, -900] },
+      connections: { app1: [160, null, null, 160, 160] },
+    });
+    expect(readEvents(busy)).toEqual([
+      { instance: 'app1', kind: 'silent', level: 'busy', at: 5, text: 'did not answer for 10 s.' },
+    ]);
+  });
+
+  test('is not yet known to have lost nothing while clients are away', () => {
+    const rows = (points: number) => ({
+      up: { app1: [1, 0, ...Array(points).fill(0)], app2: [1, 1, ...Array(points).fill(1)] },
+      starts: { app1: [-900], app2: [-900, -900, ...Array(points).fill(-900)] },
+      connections: { app1: [30] },
+      opened: { app2: [30, 30, ...Array(points).fill(42)] },
+    });
+    const [early, late] = [1, 9].map((points) => told(history(rows(points)))[0]?.text);
+    expect(early).toBe('went down without draining: 30 connections cut. 12 of 30 are back so far.');
+    expect(late).toMatch(/Clients opened 12 connections and resumed 0 rooms. Nothing was lost.$/);
+    const nobody = told(history({ ...rows(9), opened: {} }));
+    expect(nobody[0]?.text).toMatch(/30 connections cut. Nobody has come back.$/);
+  });
+
+  test.each<[string, Partial<Parameters<typeof history>[0]>, string]>([
+    ['good', {}, 'good'],
+    ['bad when something was lost', { broken: { app1: [0, 0, 0, 0, 0, 0], app2: [0, 0, 0, 0, 2, 2] } }, 'bad'],
+    ['a warning when one has not come back', { up: { app1: [1, 1, 1, 1, 1, 1], app2: [1, 1, 1, 1, 1, 0] } }, 'warn'],
+    ['under way while clients are away', { opened: { app1: [9, 9, 0, 1, 1, 1] } }, 'busy'],
+  ])('is a roll that is %s', (_, other, level) => {
+    const rolled = history({
+      up: { app1: [1, 1, 1, 1, 1, 1], app2: [1, 1, 1, 1, 1, 1] },
+      starts: { app1: [-90, -90, 8, 8, 8, 8], app2: [-90, -90, -90, -90, ...('up' in other ? [-90] : [18, 18])] },
+      draining: { app1: [0, 1, 0, 0, 0, 0], app2: [0, 0, 0, 1, 0] },
+      connections: { app1: [9, 9, 0, 9, 9, 9], app2: [9, 9, 9, 9, 9, 9] },
+      opened: { app1: [9, 9, 0, 20, 20, 20] },
+      ...other,
+    });
+    expect(readEvents(rolled)[0]).toMatchObject({ kind: 'roll', level });
+  });
+
+  test('is an instance that was added, and one that left with its target', () => {
+    const scaled = history({
+      up: { app1: Array(8).fill(1), app2: [1, 1, 1, 1], app3: [null, null, null, null, 1, 1, 1, 1] },
+      starts: { app1: Array(8).fill(-900), app2: Array(4).fill(-900), app3: [null, null, null, null, 18, 18, 18, 18] },
+      connections: {
+        app1: [20, 20, 20, 20, 40, 40, 40, 40],
+        app2: [20, 20, 20, 20],
+        app3: [null, null, null, null, 0],
+      },
+      opened: { app1: [20, 20, 20, 20, 40, 40, 40, 40] },
+      resumed: { app1: [0, 0, 0, 0, 20, 20, 20, 20] },
+    });
+    expect(told(scaled)).toEqual([
+      { kind: 'added', at: 20, text: 'was added.' },
+      {
+        kind: 'left',
+        at: 20,
+        text: 'left: 20 connections moved. Clients opened 20 connections and resumed 20 rooms. Nothing was lost.',
+      },
+    ]);
+  });
+
+  test('is nobody added or gone when Prometheus misses a look, or begins with one before the other', () => {
+    const up = { app1: [1, 1, null, 1, 1, 1], app2: [null, null, 1, 1, 1, null] };
+    expect(told(history({ up }))).toEqual([]);
+  });
+
+  test('is a rebalance when a process that lives on sends some away, alone or at the end of a roll', () => {
+    const evened = {
+      up: { app1: [1, 1, 1, 1, 1], app2: [1, 1, 1, 1, 1] },
+      starts: { app1: [-90, -90, -90, -90, -90], app2: [-90, -90, -90, -90, -90] },
+      // What a drain sends away is not told twice.
+      draining: { app1: [0, 0, 0, 0, 0], app2: [0, 1, 0, 0, 0] },
+      sentAway: { app1: [7, 7, 37, 47, 47], app2: [0, 20, 20, 20, 20] },
+    };
+    const rebalance = { kind: 'rebalanced', at: 10, text: 'handed over 40 connections (rebalance).' };
+    expect(told(history(evened))).toEqual([rebalance]);
+    const rolled = history({
+      ...evened,
+      starts: { app1: [-80, 2, 2, 2, 2], app2: [-90, -90, 8, 8, 8] },
+      connections: { app1: [20, 0], app2: [20, 40, 0] },
+      opened: { app1: [20, 0, 50, 100, 100] },
+      sentAway: { app1: [0, 0, 30, 40, 40], app2: [0, 20, 0, 0, 0] },
+    });
+    expect(told(rolled).slice(0, 2)).toEqual([
+      {
+        kind: 'roll',
+        at: 10,
+        text: 'of 2 instances, which sent away 60 connections, and 40 more in the rebalance. Clients opened 100 connections and resumed 0 rooms. Nothing was lost.',
+      },
+      rebalance,
     ]);
   });
 

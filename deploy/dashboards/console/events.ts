@@ -1,6 +1,7 @@
 /** What happened to the instances, told from a few series. Pure: from points to events. */
 import type { Level } from '../panel.ts';
 import { count, duration } from './format.ts';
+import type { Points } from './grid.ts';
 import { byName, type Series } from './prometheus.ts';
 
 /** Each by label `instance`, over the same times. */
@@ -17,6 +18,8 @@ export interface History {
   resumed: readonly Series[];
   /** Rooms that could not be resumed, and gaps told. */
   broken: readonly Series[];
+  /** Connections that a drain or a rebalance sent away, and that have left. */
+  sentAway: readonly Series[];
   /** Seconds between two points. */
   step: number;
 }
@@ -24,19 +27,17 @@ export interface History {
 export interface InstanceEvent {
   /** Its name; `Roll` for several that were replaced one after the other. */
   instance: string;
-  kind: 'drained' | 'killed' | 'restarted' | 'started' | 'roll';
+  kind: 'drained' | 'killed' | 'restarted' | 'started' | 'roll' | 'silent' | 'added' | 'left' | 'rebalanced';
   level: Level;
   /** When it began, in seconds since the epoch. */
   at: number;
   text: string;
 }
 
-type Points = Series['points'];
-
 /** The end of a process, and of the time before which its clients had to be gone. */
 interface End {
   instance: string;
-  kind: 'drained' | 'killed' | 'restarted';
+  kind: 'drained' | 'killed' | 'restarted' | 'left';
   /** When it was first seen to drain, or else to be gone. */
   began: number;
   ended: number;
@@ -46,52 +47,142 @@ interface End {
   held: number;
 }
 
+/** A process that lives on evens out its connections. */
+interface Rebalance extends InstanceEvent {
+  until: number;
+  moved: number;
+}
+
 /** How long after a process ended its clients are expected elsewhere. */
 const SETTLE_SECONDS = 45;
 /** Instances that are replaced with less than this in between are replaced in one roll. */
 const ROLL_PAUSE_SECONDS = 60;
+/** So many looks may be missing of an instance that is watched. */
+const HOLE = 2;
 
 /** Newest first. */
 export function readEvents(history: History): InstanceEvent[] {
   const names = [...new Set(history.up.map(({ labels }) => labels['instance'] ?? ''))].sort(byName);
   const ends = names.flatMap((name) => endsOf(name, history)).sort((a, b) => a.began - b.began);
-  const killed = ends.filter(({ kind }) => kind === 'killed');
-  const rolls = rollsOf(ends.filter(({ kind }) => kind !== 'killed'));
+  const isAlone = ({ kind }: End) => kind === 'killed' || kind === 'left';
+  const rolls = rollsOf(ends.filter((end) => !isAlone(end)));
+  const rebalances = names.flatMap((name) => rebalancesOf(name, history));
   const told = new Set(rolls.flat().map(({ instance, back }) => `${instance} ${back}`));
-  const started = names.flatMap((instance) =>
-    startsOf(instance, history)
-      .filter((start) => start > (pointsOf(history.up, instance)[0]?.[0] ?? 0) && !told.has(`${instance} ${start}`))
-      .map((at): InstanceEvent => ({ instance, kind: 'started', level: 'good', at, text: 'started.' })),
-  );
+  const came = names.flatMap((instance): InstanceEvent[] => {
+    const { joins } = watchOf(instance, history);
+    const first = joins.map((at) => startAt(instance, history, at));
+    return [
+      ...joins.map((at): InstanceEvent => ({ instance, kind: 'added', level: 'good', at, text: 'was added.' })),
+      ...startsOf(instance, history)
+        .filter((start) => start > (pointsOf(history.up, instance)[0]?.[0] ?? 0) && !first.includes(start))
+        .filter((start) => !told.has(`${instance} ${start}`))
+        .map((at): InstanceEvent => ({ instance, kind: 'started', level: 'good', at, text: 'started.' })),
+    ];
+  });
   return [
-    ...started,
-    ...killed.map((end) => tellKill(end, ends, history)),
-    ...rolls.flatMap((roll) => tellRoll(roll, history)),
+    ...rolls.flatMap((roll) => tellRoll(roll, rebalances, history)),
+    ...came,
+    ...ends.filter(isAlone).map((end) => tellAlone(end, ends, history)),
+    ...names.flatMap((name) => silencesOf(name, history)),
+    ...rebalances.map(({ until: _, moved: __, ...event }) => event),
   ].sort((a, b) => b.at - a.at);
+}
+
+/** When Prometheus began and ceased to watch it, while it watched others. */
+function watchOf(instance: string, { up }: History): { joins: number[]; leaves: number[] } {
+  const times = [...new Set(up.flatMap(({ points }) => points.map(([time]) => time)))].sort((a, b) => a - b);
+  const places = new Map(times.map((time, place) => [time, place]));
+  const own = pointsOf(up, instance).map(([time]) => time);
+  const place = (index: number, beyond: number) => places.get(own[index] ?? Number.NaN) ?? beyond;
+  const isFar = (index: number) => place(index, times.length) - place(index - 1, -1) > HOLE + 1;
+  return {
+    joins: own.filter((_, index) => isFar(index)),
+    leaves: own.filter((_, index) => isFar(index + 1)),
+  };
+}
+
+/** Times at which it ceased to answer, and again did. */
+function downsOf(instance: string, { up }: History): { down: number; again: number | undefined }[] {
+  const points = pointsOf(up, instance);
+  return points
+    .filter(([, value], i) => value === 0 && points[i - 1]?.[1] === 1)
+    .map(([down]) => ({ down, again: points.find(([time, value]) => time > down && value === 1)?.[0] }));
+}
+
+/** The process that did not answer is the one that answers again: it was too busy, or the network was away. */
+function isSilence(instance: string, history: History, down: number): boolean {
+  const before = pointsOf(history.starts, instance).findLast(([time]) => time < down)?.[1];
+  return before !== undefined && before === startAt(instance, history, down);
+}
+
+function silencesOf(instance: string, history: History): InstanceEvent[] {
+  return downsOf(instance, history)
+    .filter(({ down }) => isSilence(instance, history, down))
+    .map(({ down, again = down + history.step }) => {
+      return {
+        instance,
+        kind: 'silent',
+        level: 'busy',
+        at: down,
+        text: `did not answer for ${duration(again - down)}.`,
+      };
+    });
 }
 
 function endsOf(instance: string, history: History): End[] {
   const { step } = history;
   const of = (series: readonly Series[]) => pointsOf(series, instance);
-  const up = of(history.up);
   const starts = startsOf(instance, history);
-  const downs = up.filter(([, value], i) => value === 0 && up[i - 1]?.[1] === 1).map(([time]) => time);
+  const { joins, leaves } = watchOf(instance, history);
+  const deaths = downsOf(instance, history).filter(({ down }) => !isSilence(instance, history, down));
+  // Its target was taken away, before or after it was seen to be down.
+  const isDead = (at: number, { down, again = Number.POSITIVE_INFINITY }: (typeof deaths)[0]) =>
+    at >= down && at < again;
+  const quiet = leaves.filter((at) => !deaths.some((death) => isDead(at, death)));
   // A process that ended is followed by the next one's start: some time after it was seen to be down, or at once.
-  const backs = new Map(downs.map((down) => [down, starts.find((start) => start > down - 2 * step)]));
-  const swaps = starts.slice(1).filter((start) => ![...backs.values()].includes(start));
+  const backs = new Map(deaths.map(({ down }) => [down, starts.find((start) => start > down - 2 * step)]));
+  const known = [...backs.values(), ...joins.map((at) => startAt(instance, history, at))];
+  const swaps = starts.slice(1).filter((start) => !known.includes(start));
   return [
-    ...downs.map((ended) => ({ ended, back: backs.get(ended), down: true })),
-    ...swaps.map((start) => ({ ended: start, back: start, down: false })),
-  ].map(({ ended, back, down }) => {
+    ...deaths.map((death) => {
+      const left = leaves.some((at) => isDead(at, death));
+      return { ended: death.down, back: backs.get(death.down), down: true, left };
+    }),
+    ...quiet.map((at) => ({ ended: at + step, back: undefined, down: false, left: true })),
+    ...swaps.map((start) => ({ ended: start, back: start, down: false, left: false })),
+  ].map(({ ended, back, down, left }) => {
     const life = starts.findLast((start) => start < ended) ?? 0;
     // What a point shows is a scrape before it: of the process before, even a moment after the next has begun.
     const drain = of(history.draining).find(([time, value]) => value === 1 && time > life && time <= ended + step)?.[0];
     const gone = down && (back === undefined || back - ended > step);
     const began = drain ?? ended;
-    const kind = drain !== undefined ? 'drained' : gone ? 'killed' : 'restarted';
-    const held = of(history.connections).findLast(([time]) => time < began)?.[1] ?? 0;
+    const killed = drain === undefined && gone;
+    const kind = killed ? 'killed' : left ? 'left' : drain !== undefined ? 'drained' : 'restarted';
+    // The others' clients came to it until its own drain began.
+    const connections = of(history.connections);
+    const last = connections.findLastIndex(([time]) => time < began);
+    const during = connections.slice(Math.max(last, 0)).filter(([time], i) => i === 0 || time < ended);
+    const held = last < 0 ? 0 : Math.max(...during.map(([, value]) => value));
     return { instance, kind, began, ended, back, held };
   });
+}
+
+/** A counter of those sent away that grows without a drain. */
+function rebalancesOf(instance: string, history: History): Rebalance[] {
+  const starts = new Map(pointsOf(history.starts, instance));
+  const draining = new Map(pointsOf(history.draining, instance));
+  const points = pointsOf(history.sentAway, instance);
+  const found: Rebalance[] = [];
+  for (const [index, [at, value]] of points.entries()) {
+    const [before, old] = points[index - 1] ?? [at, value];
+    if (value <= old || draining.get(at) === 1 || starts.get(at) !== starts.get(before)) continue;
+    const last = found.at(-1);
+    const first = last && at - last.until < ROLL_PAUSE_SECONDS ? found.pop() : undefined;
+    const moved = (first?.moved ?? 0) + value - old;
+    const text = `handed over ${count(moved, 'connection')} (rebalance).`;
+    found.push({ instance, kind: 'rebalanced', level: 'busy', at: first?.at ?? at, text, until: at, moved });
+  }
+  return found;
 }
 
 function rollsOf(ends: readonly End[]): End[][] {
@@ -105,48 +196,80 @@ function rollsOf(ends: readonly End[]): End[][] {
   return rolls;
 }
 
-function tellKill(end: End, ends: readonly End[], history: History): InstanceEvent {
+function tellAlone(end: End, ends: readonly End[], history: History): InstanceEvent {
   const { instance, began, ended, held } = end;
   const next = ends.find((each) => each.began > began)?.began ?? Number.POSITIVE_INFINITY;
   const until = Math.max(ended + history.step, Math.min(ended + SETTLE_SECONDS, next - history.step));
-  return {
-    ...{ instance, kind: 'killed', level: 'bad', at: began },
-    text: `went down without draining: ${count(held, 'connection')} cut. ${became(history, began - history.step, until)}`,
-  };
+  const { lost, text } = became(history, began - history.step, until, held);
+  const connections = count(held, 'connection');
+  return end.kind === 'killed'
+    ? {
+        instance,
+        kind: 'killed',
+        level: 'bad',
+        at: began,
+        text: `went down without draining: ${connections} cut. ${text}`,
+      }
+    : { instance, kind: 'left', level: lost ? 'bad' : 'busy', at: began, text: `left: ${connections} moved. ${text}` };
 }
 
 /** One line for each; what became of their clients can only be told for all of them together. */
-function tellRoll(roll: readonly End[], history: History): InstanceEvent[] {
-  const [from, to] = [roll[0]?.began ?? 0, Math.max(...roll.map(({ ended }) => ended))];
-  const sum = became(history, from - history.step, to + SETTLE_SECONDS);
-  const lines = roll.map((end): InstanceEvent => {
-    const { instance, kind, began, back, held } = end;
-    const level: Level = 'busy';
+function tellRoll(roll: readonly End[], rebalances: readonly Rebalance[], history: History): InstanceEvent[] {
+  const from = (roll[0]?.began ?? 0) - history.step;
+  const ended = Math.max(...roll.map((end) => end.ended));
+  const evened = roll.length > 1 ? rebalances.filter(({ at }) => at > from && at <= ended + SETTLE_SECONDS) : [];
+  const to = Math.max(ended, ...evened.map(({ until }) => until));
+  const sentAway = roll.reduce((sum, { held }) => sum + held, 0);
+  const moved = evened.reduce((sum, each) => sum + each.moved, 0);
+  const { lost, settled, text } = became(history, from, to + SETTLE_SECONDS, sentAway + moved);
+  const level = (well: Level): Level => (lost ? 'bad' : roll.some(({ back }) => back === undefined) ? 'warn' : well);
+  const lines = roll.map(({ instance, kind, began, back, held }): InstanceEvent => {
     const connections = count(held, 'connection');
-    if (kind !== 'drained') return { instance, kind, level, at: began, text: `was restarted, holding ${connections}.` };
+    const line = { instance, kind, level: back === undefined ? 'warn' : 'busy', at: began } as const;
+    if (kind !== 'drained') return { ...line, text: `was restarted, holding ${connections}.` };
     const after =
       back === undefined ? 'and has not come back' : `and was back within ${duration(back - began + history.step)}`;
-    return { instance, kind, level, at: began, text: `drained ${connections} ${after}.` };
+    return { ...line, text: `drained ${connections} ${after}.` };
   });
   const [only] = lines;
-  if (only && lines.length === 1) return [{ ...only, text: `${only.text} ${sum}` }];
-  const text = `of ${count(new Set(roll.map(({ instance }) => instance)).size, 'instance')}. ${sum}`;
-  const at = Math.max(to, ...roll.map(({ began }) => began));
-  return [{ instance: 'Roll', kind: 'roll', level: 'good', at, text }, ...lines];
+  if (only && lines.length === 1) return [{ ...only, level: level('busy'), text: `${only.text} ${text}` }];
+  const instances = count(new Set(roll.map(({ instance }) => instance)).size, 'instance');
+  const more = moved > 0 ? `, and ${moved} more in the rebalance` : '';
+  return [
+    {
+      ...{ instance: 'Roll', kind: 'roll', level: level(settled ? 'good' : 'busy') },
+      at: Math.max(ended, ...roll.map(({ began }) => began), ...evened.map(({ at }) => at)),
+      text: `of ${instances}, which sent away ${count(sentAway, 'connection')}${more}. ${text}`,
+    },
+    ...lines,
+  ];
 }
 
-/** What the instances saw of the clients that came to them, between two times. */
-function became(history: History, from: number, to: number): string {
+/** What the instances saw, between two times, of so many clients that had to move. */
+function became(
+  history: History,
+  from: number,
+  to: number,
+  moved: number,
+): { lost: boolean; settled: boolean; text: string } {
   const grown = (series: readonly Series[]) =>
     series.reduce((sum, { labels, points }) => {
       const starts = new Map(pointsOf(history.starts, labels['instance'] ?? ''));
       return sum + growth(points, starts, from, to);
     }, 0);
+  const now = Math.max(...history.up.map(({ points }) => points.at(-1)?.[0] ?? 0));
   const opened = grown(history.opened);
   const broken = grown(history.broken);
-  const loss = broken > 0 ? `${count(broken, 'room')} could not go on: something was lost.` : 'Nothing was lost.';
-  if (opened === 0) return loss;
-  return `Clients opened ${count(opened, 'connection')} and resumed ${count(grown(history.resumed), 'room')}. ${loss}`;
+  const settled = opened >= moved || now >= to;
+  const lost = broken > 0;
+  const loss = lost ? `${count(broken, 'room')} could not go on: something was lost.` : 'Nothing was lost.';
+  const tell = () => {
+    if (!settled) return `${lost ? `${loss} ` : ''}${opened} of ${moved} are back so far.`;
+    // Whether those that stay away missed something, nobody knows.
+    if (opened === 0) return lost || moved === 0 ? loss : 'Nobody has come back.';
+    return `Clients opened ${count(opened, 'connection')} and resumed ${count(grown(history.resumed), 'room')}. ${loss}`;
+  };
+  return { lost, settled, text: tell() };
 }
 
 /** By how much a counter grew. That of another process began at 0. */
@@ -159,6 +282,11 @@ function growth(points: Points, starts: ReadonlyMap<number, number>, from: numbe
     sum += same ? value - before[1] : value;
   }
   return sum;
+}
+
+/** When the process began that answered then, or next. */
+function startAt(instance: string, { starts }: History, at: number): number | undefined {
+  return pointsOf(starts, instance).find(([time]) => time >= at)?.[1];
 }
 
 function startsOf(instance: string, { starts }: History): number[] {

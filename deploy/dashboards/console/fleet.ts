@@ -19,7 +19,8 @@ export interface Fleet {
   fail(reason: string): void;
 }
 
-const EVENTS_SHOWN = 4;
+/** A roll of three instances with its rebalance. */
+const EVENTS_SHOWN = 6;
 
 const now = {
   states: state(),
@@ -46,6 +47,7 @@ const history = {
   opened: 'sum by (instance) (ws_connections_opened_total)',
   resumed: 'sum by (instance) (ws_resumes_total{recovery="recovered"})',
   broken: 'sum by (instance) (ws_resumes_total{recovery=~"rewound|gap"}) + sum by (instance) (ws_gaps_told_total)',
+  sentAway: 'sum by (instance) (ws_drain_slot_lateness_seconds_count)',
 } as const;
 
 /** @param open shows an instance in depth */
