@@ -11,17 +11,24 @@ export function quantile(q: number, name: string, { by = '', of = '' } = {}): st
   return `histogram_quantile(${q}, sum by (le${by && `, ${by}`}) (${rate(`${name}_bucket${of}`)}))`;
 }
 
-/** The index in `instanceStates` for each instance. What does not answer has no series of its own. */
-export function state(of = ''): string {
-  const and = of && `, ${of}`;
-  return (
-    `sum by (instance) (up{job="app"${and}} == 0) or sum by (instance) (ws_draining{job="app"${and}} == 1)` +
-    ` or sum by (instance) (2 + ws_ready{job="app"${and}})`
-  );
-}
-
 /** deploy/prometheus/prometheus.yml */
 const SCRAPE_SECONDS = 5;
+
+/**
+ * The index in `instanceStates` for each instance. What does not answer has no series of its own.
+ * The last sample of a process that drained stands until its successor is looked at, and the next instance may drain by
+ * then. So the next look is taken into account: the successor says when it began.
+ */
+export function state(of = ''): string {
+  const app = `{job="app"${of && `, ${of}`}}`;
+  const began = `process_start_time_seconds${app}`;
+  return (
+    `sum by (instance) (up${app} == 0)` +
+    ` or sum by (instance) (ws_draining${app} == 1 unless on (instance)` +
+    ` (${began} offset -${SCRAPE_SECONDS}s != ${began}) <= time())` +
+    ` or sum by (instance) (2 + ws_ready${app})`
+  );
+}
 
 export interface View {
   /** Seconds that are shown. */

@@ -1,11 +1,17 @@
 /** What the console page says: the verdict, and the events that it reads out of the series. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { type History, readEvents } from '../dashboards/console/events.ts';
 import { stack } from '../dashboards/console/grid.ts';
 import { queryAt, type Series } from '../dashboards/console/prometheus.ts';
 import { type Facts, judge, unknown } from '../dashboards/console/verdict.ts';
 import { levelOf, linesOf, noneIsGood, warnAbove } from '../dashboards/panel.ts';
-import { fillIn, stepOf } from '../dashboards/promql.ts';
+import { dashboards } from '../dashboards/panels.ts';
+import { fillIn, state, stepOf } from '../dashboards/promql.ts';
 
 const each = (values: Record<string, number>) => new Map(Object.entries(values));
 const well: Facts = {
@@ -354,4 +360,61 @@ test('a threshold begins at its value', () => {
 
 test('panels stand in lines of three at most, none of which is left half empty', () => {
   expect([1, 2, 3, 4, 5, 6, 7].map(linesOf)).toEqual([[1], [2], [3], [2, 2], [3, 2], [3, 3], [3, 2, 2]]);
+});
+
+test('an instance that is followed by its next process drains no more, though its last sample says so', () => {
+  const of = (metric: string, instance: string, values: string) => ({
+    series: `${metric}{job="app", instance="${instance}"}`,
+    values,
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'wsfleet-state-'));
+  try {
+    // app2 is looked at in seconds 3 and 8, app3 in 2 and 7; app2 was replaced in second 5, app3 began to drain in 6.
+    const series = [
+      ...['app2', 'app3'].map((name) => of('up', name, '1x9')),
+      of('ws_draining', 'app2', '_x3 1 _x4 0'),
+      of('ws_ready', 'app2', '_x3 0 _x4 1'),
+      of('process_start_time_seconds', 'app2', '_x3 -90 _x4 5'),
+      of('ws_draining', 'app3', '_ _ 0 _x4 1'),
+      of('ws_ready', 'app3', '_ _ 1 _x4 0'),
+      of('process_start_time_seconds', 'app3', '_ _ -90 _x4 -90'),
+    ];
+    const at = (eval_time: string, ...values: number[]) => ({
+      expr: state(),
+      eval_time,
+      exp_samples: values.map((value, index) => ({ labels: `{instance="app${index + 2}"}`, value })),
+    });
+    const promql_expr_test = [at('4s', 1, 3), at('7s', 2, 1), at('9s', 3, 1), at('20s', 3, 1)];
+    const tests = [{ interval: '1s', input_series: series, promql_expr_test }];
+    writeFileSync(join(folder, 'test.yml'), stringify({ evaluation_interval: '1s', tests }));
+    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', 'test.yml'], { cwd: folder });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('no panel chooses its lines anew at each point', () => {
+  const all = dashboards.flatMap(({ rows }) => rows.flatMap(({ panels }) => panels.flatMap(({ queries }) => queries)));
+  const choosing = all.filter(({ expr }) => expr.includes('topk'));
+  expect(choosing.length).toBeGreaterThan(0);
+  for (const { expr } of choosing) expect(expr).toMatch(/ and topk\(5, .*\[\$__range\] @ end\(\)\)+$/);
+});
+
+test.each([
+  ['WsfleetConnectionImbalance', 'deploy-imbalance'],
+  ['WsfleetNearConnectionLimit', 'overview-connection-limit'],
+  ['WsfleetNearFileLimit', 'overview-files'],
+  ['WsfleetEventLoopLag', 'overview-event-loop'],
+  ['WsfleetAuthFailures', 'overview-auth-failures'],
+  ['WsfleetDeliveryLatency', 'overview-latency'],
+  ['WsfleetCanaryLate', 'overview-canary'],
+  ['WsfleetRedisMemory', 'parts-redis-memory'],
+])('what %s watches turns colour at its limit', (name, id) => {
+  const rules = readFileSync(resolve(import.meta.dirname, '../prometheus/rules/alerts.yml'), 'utf8');
+  const { groups } = parse(rules) as { groups: { rules: { alert: string; expr: string }[] }[] };
+  const alert = groups.flatMap((group) => group.rules).find((rule) => rule.alert === name);
+  const panel = dashboards.flatMap(({ rows }) => rows.flatMap(({ panels }) => panels)).find((each) => each.id === id);
+  const limits = [...(alert?.expr ?? '').matchAll(/> ([\d.]+)/g)].map(([, limit]) => Number(limit));
+  expect(panel?.thresholds.some(({ from }) => from !== null && limits.includes(from))).toBe(true);
 });

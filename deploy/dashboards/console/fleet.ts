@@ -3,7 +3,7 @@ import { instanceStates } from '../panel.ts';
 import { fillIn, inRange, quantile, rate, rateBy, state } from '../promql.ts';
 import { byId, h, hueOf, styled } from './element.ts';
 import { type InstanceEvent, readEvents } from './events.ts';
-import { count, duration, format, timeOf } from './format.ts';
+import { duration, format, timeOf } from './format.ts';
 import type { Window } from './grid.ts';
 import type { Mark } from './marks.ts';
 import { type ByInstance, byInstance, byName, queryAt, queryRange } from './prometheus.ts';
@@ -89,20 +89,29 @@ export function createFleet(open: (instance: string) => void): Fleet {
       ...[...answers.states.keys()].sort(byName).map((name) => {
         const { name: word, level } = instanceStates[answers.states.get(name) ?? 0] ?? instanceStates[0];
         const left = answers.remaining.get(name) ?? 0;
+        const held = answers.connections.get(name) ?? 0;
+        const [received, delivered] = (['received', 'delivered'] as const).map((way) =>
+          format('perSecond', answers[way].get(name) ?? 0),
+        );
+        const fact = (...content: (Node | string)[]) => h('span', { className: 'fact' }, ...content);
         const facts =
           word === 'down'
-            ? ['does not answer']
+            ? [fact('does not answer')]
             : [
-                count(answers.connections.get(name) ?? 0, 'connection'),
-                `${format('perSecond', answers.received.get(name) ?? 0)} in, ${format('perSecond', answers.delivered.get(name) ?? 0)} out`,
-                word === 'draining' ? `${left} left to move` : `up ${duration(Math.round(answers.age.get(name) ?? 0))}`,
+                fact(h('b', {}, format('count', held)), held === 1 ? ' connection' : ' connections'),
+                fact(`${received} in, ${delivered} out`),
+                fact(
+                  word === 'draining'
+                    ? `${left} left to move`
+                    : `up ${duration(Math.round(answers.age.get(name) ?? 0))}`,
+                ),
               ];
         const card = h(
           'button',
           { className: 'instance', type: 'button', data: { level }, onclick: () => open(name) },
           h('span', { className: 'instance-name' }, styled(h('i', { className: 'swatch' }), seriesColour(name)), name),
           h('span', { className: 'pill', data: { level } }, word),
-          ...facts.map((fact) => h('span', { className: 'fact' }, fact)),
+          ...facts,
         );
         card.title = `${name} in depth`;
         return card;

@@ -39,7 +39,7 @@ export interface Verdict {
 
 /** deploy/dashboards/panels/overview.ts has the same limits. */
 const SLOW_SECONDS = 0.25;
-const LATE_SECONDS = 1;
+const LATE_SECONDS = 0.5;
 const DEAF_SECONDS = 5;
 /** Four looks that Prometheus missed. */
 const STALE_SECONDS = 20;

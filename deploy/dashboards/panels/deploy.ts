@@ -14,7 +14,7 @@ export const deploy: Dashboard = {
           title: 'States',
           question: 'What has each of them been doing?',
           description:
-            'down: does not answer Prometheus. draining: from SIGTERM on. not ready: waits for Redis, or starts. In a deploy one after the other drains, and no two at once.',
+            'down: does not answer Prometheus. draining: from SIGTERM until the next process begins. not ready: waits for Redis, or starts. In a deploy one after the other drains, and no two at once.',
           kind: 'states',
           queries: [{ expr: state(), legend: '{{instance}}' }],
           unit: 'state',
@@ -61,9 +61,9 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-opened',
           title: 'Connections opened',
-          question: 'How many clients moved?',
+          question: 'How often did clients come?',
           description:
-            'In this time range, roughly: Prometheus extrapolates, and takes a counter of a new process that soon passes the old one for the same. In a deploy each client opens a new connection once or twice: at its slot, and perhaps when its next instance is replaced.',
+            'In the whole time range, whoever opened them: newcomers, clients that moved, and the handshakes with which a roll tests each instance. In a roll a client moves each time that its instance is replaced, and perhaps once more in the rebalance at the end; the line Roll of What happened has the figures of the roll alone. Roughly: Prometheus extrapolates, and takes a counter of a new process that soon passes the old one for the same.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_connections_opened_total'), legend: 'opened' }],
           unit: 'count',
@@ -74,7 +74,7 @@ export const deploy: Dashboard = {
           title: 'Rooms resumed',
           question: 'Did they find their place?',
           description:
-            'Joins that went on where the member had been, in this time range, roughly (see Connections opened). One for each room of each client that moved.',
+            'Joins that went on where the member had been, in the whole time range, roughly (see Connections opened). One for each room of a client, each time that it moves; newcomers and the handshakes of a roll resume nothing.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_resumes_total{recovery="recovered"}'), legend: 'recovered' }],
           unit: 'count',
@@ -132,7 +132,8 @@ export const deploy: Dashboard = {
           id: 'deploy-remaining',
           title: 'Left to move',
           question: 'How far is the drain?',
-          description: 'Connections that were sent away and are still here, by instance. 0; falls evenly in a drain.',
+          description:
+            'Connections that were sent away and are still here, by instance. 0; falls evenly in a drain. A small hump after a roll is the rebalance: instances that live on hand over what is above their share.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (ws_drain_remaining)', legend: '{{instance}}' }],
           unit: 'count',
@@ -204,7 +205,7 @@ export const deploy: Dashboard = {
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_handshakes_refused_total'), legend: '{{reason}}' }],
           unit: 'perSecond',
-          thresholds: plain,
+          thresholds: warnAbove(1, 10),
           min: 0,
         },
         {
@@ -243,7 +244,7 @@ export const deploy: Dashboard = {
           title: 'Fullest instance, of the average',
           question: 'Is one instance too full?',
           description:
-            'Connections of the fullest instance over the average. Near 100 %; after a deploy it takes a while, since nobody is moved for it.',
+            'Connections of the fullest instance over the average. Near 100 %; a roll ends with a rebalance that moves connections for it.',
           kind: 'timeseries',
           queries: [{ expr: 'max(ws_connections) / (avg(ws_connections) > 0) or vector(1)', legend: 'fullest' }],
           unit: 'share',
@@ -273,7 +274,7 @@ export const deploy: Dashboard = {
             legend: `p${q * 100}`,
           })),
           unit: 'seconds',
-          thresholds: warnAbove(0.25, 1),
+          thresholds: warnAbove(0.25, 0.5),
           min: 0,
         },
         {

@@ -171,7 +171,7 @@ export const instance: Dashboard = {
           kind: 'timeseries',
           queries: quantiles('ws_delivery_latency_seconds'),
           unit: 'seconds',
-          thresholds: warnAbove(0.25, 1),
+          thresholds: warnAbove(0.25, 0.5),
           min: 0,
         },
         {
@@ -196,7 +196,7 @@ export const instance: Dashboard = {
             legend: p,
           })),
           unit: 'seconds',
-          thresholds: warnAbove(0.05, 0.25),
+          thresholds: warnAbove(0.05, 0.2),
           min: 0,
         },
       ],

@@ -34,7 +34,7 @@ export const overview: Dashboard = {
           kind: 'stat',
           queries: [{ expr: quantile(0.99, 'ws_delivery_latency_seconds'), legend: 'p99' }],
           unit: 'seconds',
-          thresholds: warnAbove(0.25, 1),
+          thresholds: warnAbove(0.25, 0.5),
           noValue: 'no messages',
         },
         {
@@ -215,7 +215,7 @@ export const overview: Dashboard = {
             legend: `p${q * 100}`,
           })),
           unit: 'seconds',
-          thresholds: warnAbove(0.25, 1),
+          thresholds: warnAbove(0.25, 0.5),
           min: 0,
         },
         {
@@ -228,7 +228,7 @@ export const overview: Dashboard = {
             { expr: quantile(0.99, 'ws_delivery_latency_seconds', { by: 'instance' }), legend: '{{instance}}' },
           ],
           unit: 'seconds',
-          thresholds: warnAbove(0.25, 1),
+          thresholds: warnAbove(0.25, 0.5),
           min: 0,
         },
         {
@@ -283,7 +283,7 @@ export const overview: Dashboard = {
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_auth_failures_total'), legend: '{{reason}}' }],
           unit: 'perSecond',
-          thresholds: warnAbove(1, 10),
+          thresholds: warnAbove(0.5, 10),
           min: 0,
         },
         {
@@ -349,7 +349,7 @@ export const overview: Dashboard = {
             { expr: 'max by (instance) (nodejs_eventloop_lag_p99_seconds{job="app"})', legend: '{{instance}}' },
           ],
           unit: 'seconds',
-          thresholds: warnAbove(0.05, 0.25),
+          thresholds: warnAbove(0.05, 0.2),
           min: 0,
         },
         {

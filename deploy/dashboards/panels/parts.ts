@@ -59,11 +59,14 @@ export const parts: Dashboard = {
           id: 'parts-redis-uptime',
           title: 'Redis runs for',
           question: 'Was Redis restarted?',
-          description: 'Time since this Redis began.',
+          description: 'Time since this Redis began. A warning for five minutes after a restart.',
           kind: 'stat',
           queries: [{ expr: 'max(redis_uptime_in_seconds)', legend: 'age' }],
           unit: 'seconds',
-          thresholds: plain,
+          thresholds: [
+            { from: null, level: 'warn' },
+            { from: 300, level: 'good' },
+          ],
           noValue: 'no exporter',
         },
         {
@@ -100,9 +103,18 @@ export const parts: Dashboard = {
           id: 'parts-redis-time',
           title: 'Busy with, by command',
           question: 'What does Redis spend its time on?',
-          description: 'Share of the time, the five largest. Redis uses one core: below 70 % in sum.',
+          description:
+            'Share of the time, the five largest over the time range. Redis uses one core: below 70 % in sum.',
           kind: 'timeseries',
-          queries: [{ expr: `topk(5, ${rateBy('cmd', 'redis_commands_duration_seconds_total')})`, legend: '{{cmd}}' }],
+          queries: [
+            {
+              // topk alone would take others at each point.
+              expr:
+                `${rateBy('cmd', 'redis_commands_duration_seconds_total')} and ` +
+                'topk(5, sum by (cmd) (increase(redis_commands_duration_seconds_total[$__range] @ end())))',
+              legend: '{{cmd}}',
+            },
+          ],
           unit: 'share',
           thresholds: warnAbove(0.5, 0.7),
           min: 0,
@@ -128,18 +140,16 @@ export const parts: Dashboard = {
       panels: [
         {
           id: 'parts-redis-memory',
-          title: 'Memory',
+          title: 'Memory, of the limit',
           question: 'Does it fit?',
           description:
-            'Memory in use, and the limit (0: none is set). Levels off once rooms have HISTORY_SIZE messages each or lose them after HISTORY_TTL.',
+            'Of maxmemory, at which publishes are refused. Levels off once rooms have HISTORY_SIZE messages each or lose them after HISTORY_TTL; well below 80 %.',
           kind: 'timeseries',
-          queries: [
-            { expr: 'sum(redis_memory_used_bytes)', legend: 'used' },
-            { expr: 'sum(redis_memory_max_bytes)', legend: 'limit' },
-          ],
-          unit: 'bytes',
-          thresholds: plain,
+          queries: [{ expr: 'sum(redis_memory_used_bytes) / (sum(redis_memory_max_bytes) > 0)', legend: 'used' }],
+          unit: 'share',
+          thresholds: warnAbove(0.6, 0.8),
           min: 0,
+          noValue: 'no limit is set',
         },
         {
           id: 'parts-redis-keys',
