@@ -150,6 +150,17 @@ describe('what happened', () => {
     ]);
   });
 
+  test('is a drain even if the next process began before the last one was missed', () => {
+    const rolled = history({
+      up: { app2: [1, 1, 0, 1], app1: [1, 1, 1, 1] },
+      draining: { app2: [0, 1, null, 0] },
+      starts: { app2: [-900, -900, null, 8], app1: [-900, -900, -900, -900] },
+      connections: { app2: [80, 115, null, 9] },
+      opened: { app1: [0, 0, 115, 115] },
+    });
+    expect(told(rolled)).toMatchObject([{ kind: 'drained', text: expect.stringContaining('drained 115 connections') }]);
+  });
+
   test('is a kill when it goes without a drain, and a start when it comes back', () => {
     const killed = history({
       up: { app1: [1, 1, 0, 0, 0, 1], app2: [1, 1, 1, 1, 1, 1] },

@@ -151,7 +151,8 @@ function endsOf(instance: string, history: History): End[] {
     ...quiet.map((at) => ({ ended: at + step, back: undefined, down: false, left: true })),
     ...swaps.map((start) => ({ ended: start, back: start, down: false, left: false })),
   ].map(({ ended, back, down, left }) => {
-    const life = starts.findLast((start) => start < ended) ?? 0;
+    // Not the last start before it was missed: its successor's may be.
+    const life = of(history.starts).findLast(([time]) => time < ended)?.[1] ?? 0;
     // What a point shows is a scrape before it: of the process before, even a moment after the next has begun.
     const drain = of(history.draining).find(([time, value]) => value === 1 && time > life && time <= ended + step)?.[0];
     const gone = down && (back === undefined || back - ended > step);
