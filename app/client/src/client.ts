@@ -45,7 +45,7 @@ export interface ClientOptions {
   heartbeat?: { interval?: number; timeout?: number };
   /** Messages that may wait for their acknowledgement. Default 1,000. */
   outboxLimit?: number;
-  /** Keeps positions and waiting messages across page loads: `localStorage`, for one. Default: none. */
+  /** Keeps positions and waiting messages across page loads and `close`: `localStorage`, for one. Default: none. */
   storage?: ClientStorage;
   /** Separates users in one storage. Default `wsfleet`. */
   storageKey?: string;
@@ -65,7 +65,7 @@ export type ClientEvents = {
   rewound: [broken: { room: string; position: Position }];
   /** Messages before `position` were missed and cannot be had any more. */
   gap: [broken: { room: string; reason: Exclude<GapReason, 'rewound'>; position: Position }];
-  /** What failed outside of a request; with `room` when the server refuses that room for good. */
+  /** What failed outside of a request; with `room` when the server refuses it, or a stored message to it, for good. */
   error: [error: RequestError, room?: string];
 };
 
@@ -110,20 +110,22 @@ export function createClient(options: ClientOptions): Client {
   const events = createEmitter<ClientEvents>();
   const token = createTokenSource(options.token);
   const memory = createMemory(options.storage, options.storageKey ?? 'wsfleet');
+  const idPrefix = Array.from(crypto.getRandomValues(new Uint32Array(2)), (word) => word.toString(36)).join('');
+  let requestCount = 0;
+  const nextId = () => `${idPrefix}-${++requestCount}`;
+  const handleRefused = (error: RequestError, room?: string) => events.emit('error', error, room);
+  const outbox = createOutbox({ limit: options.outboxLimit ?? 1_000, memory, clock, nextId, handleRefused });
   const rooms = createRooms({
-    names: options.rooms ?? [ROOM_ALL, ROOM_ME],
+    // Who is not in a room may not write to it: what is stored could not be sent.
+    names: [...(options.rooms ?? [ROOM_ALL, ROOM_ME]), ...outbox.storedRooms],
     clock,
     memory,
     handleBroken(room, reason, position) {
       if (reason === 'rewound') events.emit('rewound', { room, position });
       else events.emit('gap', { room, reason, position });
     },
-    handleRefused: (error, room) => events.emit('error', error, room),
+    handleRefused,
   });
-  const idPrefix = Array.from(crypto.getRandomValues(new Uint32Array(2)), (word) => word.toString(36)).join('');
-  let requestCount = 0;
-  const nextId = () => `${idPrefix}-${++requestCount}`;
-  const outbox = createOutbox({ limit: options.outboxLimit ?? 1_000, memory, clock, nextId });
   let user: ServerMessages['authenticated'] | undefined;
 
   const link = createLink({

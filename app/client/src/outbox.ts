@@ -19,25 +19,31 @@ interface Letter {
 }
 
 interface Entry extends Letter {
-  resolve(ack: Ack): void;
-  reject(error: RequestError): void;
+  /** None of a letter from the storage: whoever wrote it is gone, or was told CLOSED. */
+  sender?: { resolve(ack: Ack): void; reject(error: RequestError): void };
 }
 
 export interface Outbox {
+  /** Where the letters from the storage go. */
+  readonly storedRooms: readonly string[];
   /** @throws {RequestError} the server's refusal, OUTBOX_FULL or CLOSED */
   send<T extends Kind>(type: T, payload: Requests[T]['payload']): Promise<Ack>;
   /** A connection that has joined the rooms: what waits goes there from now on. */
   use(connection: Connection): void;
-  /** Those who wait learn that the client is closed; what is stored stays stored. */
+  /** Those who wait learn that the client is closed; what is stored stays, for the next connection. */
   rejectWaiting(error: RequestError): void;
 }
 
-export function createOutbox(options: { limit: number; memory: Memory; clock: Clock; nextId(): string }): Outbox {
+export function createOutbox(options: {
+  limit: number;
+  memory: Memory;
+  clock: Clock;
+  nextId(): string;
+  /** Called when the server refuses a letter from the storage for good. */
+  handleRefused(error: RequestError, room: string | undefined): void;
+}): Outbox {
   const { memory, clock } = options;
-  const ignore = () => {};
-  const entries: Entry[] = memory
-    .readOutbox<Letter>()
-    .map((letter) => ({ ...letter, resolve: ignore, reject: ignore }));
+  const entries: Entry[] = memory.readOutbox<Letter>();
   let connection: Connection | undefined;
   let working = false;
 
@@ -48,7 +54,8 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
   /** @returns milliseconds until the same can be tried again, `gone` on another connection only, or undefined when settled */
   async function deliver(entry: Entry, on: Connection): Promise<number | 'gone' | undefined> {
     try {
-      entry.resolve(await on.request(entry.type, entry.payload, entry.id));
+      const ack = await on.request(entry.type, entry.payload, entry.id);
+      entry.sender?.resolve(ack);
       return undefined;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
@@ -56,7 +63,8 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
       if (error.code === 'NOT_CONNECTED') return 'gone';
       if (error.uncertain) return error.retryAfter ?? 0;
       if (error.retryAfter !== undefined) return error.retryAfter;
-      entry.reject(error);
+      if (entry.sender) entry.sender.reject(error);
+      else options.handleRefused(error, roomOf(entry));
       return undefined;
     }
   }
@@ -70,8 +78,8 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
       if (wait === 'gone') {
         if (connection === on) connection = undefined;
       } else if (wait === undefined) {
-        // The client may have been closed meanwhile, which leaves what is stored.
-        if (entries[0] === entry) {
+        // The client may have been closed meanwhile: then it is gone, or there again from the storage.
+        if (entries[0]?.id === entry.id) {
           entries.shift();
           store();
         }
@@ -83,16 +91,17 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
   }
 
   return {
+    storedRooms: entries.map(roomOf).filter((room) => room !== undefined),
     send(type, payload) {
       if (entries.length >= options.limit) {
         const message = `${entries.length} messages wait already`;
         return Promise.reject(new RequestError({ code: 'OUTBOX_FULL', message }));
       }
       const acknowledged = new Promise<Ack>((resolve, reject) => {
-        entries.push({ id: options.nextId(), type, payload, resolve, reject });
+        entries.push({ id: options.nextId(), type, payload, sender: { resolve, reject } });
       });
       // It is no fault to leave this promise alone: most senders look at what comes back to the room.
-      acknowledged.catch(ignore);
+      acknowledged.catch(() => {});
       store();
       void work();
       return acknowledged;
@@ -106,8 +115,13 @@ export function createOutbox(options: { limit: number; memory: Memory; clock: Cl
       const { code, message } = error;
       // The first may be on its way.
       for (const [index, entry] of entries.splice(0).entries()) {
-        entry.reject(new RequestError({ code, message, uncertain: working && index === 0 }));
+        entry.sender?.reject(new RequestError({ code, message, uncertain: working && index === 0 }));
       }
+      entries.push(...memory.readOutbox<Letter>());
     },
   };
+}
+
+function roomOf({ payload }: Letter): string | undefined {
+  return 'room' in payload ? payload.room : undefined;
 }

@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import type { Client } from '../src/client.ts';
-import { next, reach, test } from './fixture.ts';
+import { memoryStorage, next, reach, test } from './fixture.ts';
 import type { Peer, ScriptedServer } from './scripted-server.ts';
 
 const from = { userId: 'bob', username: 'Bob', clientId: 'c9', instanceId: 'app3' };
@@ -225,6 +225,77 @@ describe('the outbox', () => {
     await expect.poll(() => storage.getItem('wsfleet:outbox')).toBeNull();
   });
 
+  test('joins the rooms of what was stored before it is sent after a page load', async ({ open }) => {
+    const storage = memoryStorage();
+    const first = await open({ storage });
+    void first.client.chat('hello', 'lobby');
+    const { id } = await first.peer.next('chat');
+    await first.client.close();
+    const { client, peer } = await open({ rooms: ['@me'], storage });
+    expect(client.rooms).toEqual(['@me', 'lobby']);
+    await peer.acceptJoins(['@me', 'lobby']);
+    expect(await peer.next()).toMatchObject({ type: 'chat', id, payload: { content: 'hello', room: 'lobby' } });
+  });
+
+  test('tells with its room of a message from before a page load that is refused for good', async ({ open }) => {
+    const storage = memoryStorage();
+    const first = await open({ storage });
+    void first.client.chat('secret', 'vault');
+    const { id } = await first.peer.next('chat');
+    await first.client.close();
+    const { client, peer } = await open({ storage });
+    const errors: unknown[][] = [];
+    client.on('error', (...args) => errors.push(args));
+    peer.send('error', { code: 'ROOM_FORBIDDEN', message: 'no' }, (await peer.next('join_room')).id);
+    await peer.next('chat');
+    peer.send('error', { code: 'NOT_IN_ROOM', message: 'join it first' }, id);
+    await expect
+      .poll(() => errors)
+      .toMatchObject([
+        [{ code: 'ROOM_FORBIDDEN' }, 'vault'],
+        [{ code: 'NOT_IN_ROOM' }, 'vault'],
+      ]);
+    expect(storage.getItem('wsfleet:outbox')).toBeNull();
+  });
+
+  test('sends what a storage keeps after close and connect, before what is new', async ({ open, server }) => {
+    const { client, peer } = await open({ storage: memoryStorage() });
+    const errors: unknown[] = [];
+    client.on('error', (error) => errors.push(error));
+    const one = client.chat('one');
+    const two = client.chat('two');
+    const { id } = await peer.next('chat');
+    await client.close();
+    await expect(one).rejects.toMatchObject({ code: 'CLOSED', uncertain: true });
+    await expect(two).rejects.toMatchObject({ code: 'CLOSED', uncertain: false });
+    const three = client.chat('three');
+    client.connect();
+    const again = await server.accept();
+    again.greet();
+    const sent = [];
+    for (let offset = 1; offset <= 3; offset += 1) {
+      const frame = await again.next('chat');
+      sent.push(frame.payload['content']);
+      if (offset === 1) expect(frame.id).toBe(id);
+      again.send('ack', { position: at(offset), duplicate: false }, frame.id);
+    }
+    expect(sent).toEqual(['one', 'two', 'three']);
+    expect(await three).toMatchObject({ position: at(3) });
+    expect(errors).toEqual([]);
+  });
+
+  test('drops without a storage what waited when the client was closed', async ({ open, server }) => {
+    const { client } = await open();
+    const dropped = client.chat('hello');
+    await client.close();
+    await expect(dropped).rejects.toMatchObject({ code: 'CLOSED' });
+    client.connect();
+    const again = await server.accept();
+    again.greet();
+    void client.chat('next');
+    expect((await again.next('chat')).payload).toEqual({ content: 'next' });
+  });
+
   test('goes on without a storage that fails', async ({ open }) => {
     const full = () => {
       throw new Error('QuotaExceededError');
@@ -235,12 +306,3 @@ describe('the outbox', () => {
     await ack;
   });
 });
-
-function memoryStorage() {
-  const values = new Map<string, string>();
-  return {
-    getItem: (key: string) => values.get(key) ?? null,
-    setItem: (key: string, value: string) => void values.set(key, value),
-    removeItem: (key: string) => void values.delete(key),
-  };
-}

@@ -66,3 +66,13 @@ export function next<K extends Parameters<Client['on']>[0]>(client: Client, type
     });
   });
 }
+
+/** A page's storage, which outlives its clients. */
+export function memoryStorage() {
+  const values = new Map<string, string>();
+  return {
+    getItem: (key: string) => values.get(key) ?? null,
+    setItem: (key: string, value: string) => void values.set(key, value),
+    removeItem: (key: string) => void values.delete(key),
+  };
+}
