@@ -39,7 +39,7 @@ export interface ClientOptions {
   stableAfter?: number;
   /** Token, handshake and `connected` together. Default 10,000. */
   connectTimeout?: number;
-  /** Default 10,000. */
+  /** Of a join: without any frame of the server. Default 10,000. */
   requestTimeout?: number;
   /** Silence after which the server is asked, and the time it has to answer. Default: what the server says of itself. */
   heartbeat?: { interval?: number; timeout?: number };

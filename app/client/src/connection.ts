@@ -174,7 +174,9 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (!connected || !send(type, payload, id)) {
         throw new RequestError({ code: 'NOT_CONNECTED', message: 'there is no connection' });
       }
-      return (await requests.wait(id, type)) as Answer<typeof type>;
+      // The answer to a join may stand behind the replays of others, and asked again the server would replay it again.
+      const patience = type === 'join_room' ? () => heardAt : undefined;
+      return (await requests.wait(id, type, patience)) as Answer<typeof type>;
     },
     idle: requests.idle,
     close() {

@@ -4,8 +4,12 @@ import { RequestError } from './errors.ts';
 import type { ErrorPayload } from './protocol.ts';
 
 export interface PendingRequests {
-  /** Resolves with the answer's payload. @throws {RequestError} the refusal, TIMEOUT, or what `rejectAll` is given */
-  wait(id: string, type: string): Promise<unknown>;
+  /**
+   * Resolves with the answer's payload.
+   * @param heardAt when anything came last: the deadline then counts from there
+   * @throws {RequestError} the refusal, TIMEOUT, or what `rejectAll` is given
+   */
+  wait(id: string, type: string, heardAt?: () => number): Promise<unknown>;
   has(id: string | undefined): boolean;
   resolve(id: string, payload: unknown): void;
   reject(id: string, error: ErrorPayload): void;
@@ -33,11 +37,18 @@ export function createPendingRequests({ clock, timeout }: { clock: Clock; timeou
   }
 
   return {
-    wait: (id, type) =>
+    wait: (id, type, heardAt) =>
       new Promise((resolve, reject) => {
-        const expire = () =>
-          take(id)?.reject(new RequestError({ code: 'TIMEOUT', message: `no answer to ${type}`, uncertain: true }));
-        pending.set(id, { resolve, reject, timer: clock.setTimeout(expire, timeout) });
+        const request = { resolve, reject, timer: clock.setTimeout(expire, timeout) };
+        pending.set(id, request);
+        function expire() {
+          const rest = heardAt ? heardAt() + timeout - clock.now() : 0;
+          if (rest <= 0) {
+            take(id)?.reject(new RequestError({ code: 'TIMEOUT', message: `no answer to ${type}`, uncertain: true }));
+          } else {
+            request.timer = clock.setTimeout(expire, rest);
+          }
+        }
       }),
     has: (id) => id !== undefined && pending.has(id),
     resolve: (id, payload) => take(id)?.resolve(payload),

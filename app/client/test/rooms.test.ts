@@ -66,6 +66,27 @@ describe('rooms', () => {
     expect(await joined).toMatchObject({ room: 'lobby' });
   });
 
+  test('are asked for once, however long the replay takes, and again when the connection is silent', async ({
+    open,
+    clock,
+  }) => {
+    const { client, peer } = await open({ rooms: ['lobby'] });
+    await peer.next('join_room');
+    for (let offset = 1; offset <= 3; offset += 1) {
+      clock.advance(6_000);
+      const message = next(client, 'message');
+      peer.send('message', { room: '@all', from: {}, content: 'slowly', position: { epoch: 'e', offset } });
+      await message;
+    }
+    clock.advance(9_999);
+    client.ping().catch(() => {});
+    expect(await peer.next()).toMatchObject({ type: 'ping' });
+    clock.advance(1);
+    await expect.poll(() => clock.delays).toContain(0);
+    clock.advance(0);
+    expect(await peer.next()).toMatchObject({ type: 'join_room' });
+  });
+
   test('are joined on the next connection when this one ends first', async ({ open, server, clock }) => {
     const { client, peer } = await open();
     const joined = client.join('lobby');
