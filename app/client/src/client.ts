@@ -45,7 +45,7 @@ export interface ClientOptions {
   heartbeat?: { interval?: number; timeout?: number };
   /** Messages that may wait for their acknowledgement. Default 1,000. */
   outboxLimit?: number;
-  /** Keeps positions and waiting messages across page loads and `close`: `localStorage`, for one. Default: none. */
+  /** Keeps positions and waiting messages across page loads and `close`, for one page at a time. Default: none. */
   storage?: ClientStorage;
   /** Separates users in one storage. Default `wsfleet`. */
   storageKey?: string;
@@ -90,7 +90,7 @@ export interface Client {
    * until then it is sent again, with its id, and is stored once.
    */
   chat(content: string, room?: string): Promise<ServerMessages['ack']>;
-  /** As chat, to every connection of a user, or to one connection. */
+  /** As chat, to every connection of a user; or to one connection, live only, and twice when its answer was lost. */
   direct(to: Recipient, content: string): Promise<ServerMessages['ack']>;
   /** Has no answer; lost while there is no connection. */
   typing(room: string, isTyping: boolean): void;
