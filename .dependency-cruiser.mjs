@@ -127,7 +127,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '/test/|\\.test\\.ts$' },
+    exclude: { path: '/test/|\\.test\\.ts$|^app/client/dist/' },
     parser: 'swc',
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {

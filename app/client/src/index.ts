@@ -3,6 +3,7 @@ export type { Clock } from './clock.ts';
 export { type Comeback, comebackAfter } from './close-codes.ts';
 export { type LocalErrorCode, RequestError } from './errors.ts';
 export type { State } from './link.ts';
+export type { ClientStorage } from './memory.ts';
 export {
   type Answer,
   type ErrorCode,

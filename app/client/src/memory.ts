@@ -5,7 +5,11 @@
 import type { Position } from './protocol.ts';
 
 /** `localStorage` is one. */
-export type ClientStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+export interface ClientStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
 
 export interface Memory {
   readPosition(room: string): Position | undefined;
