@@ -80,7 +80,10 @@ export interface Client {
   connect(): void;
   /** Does not wait for the next attempt's time: the network is back, or someone pressed a button. */
   retry(): void;
-  /** Leaves until `connect`. Requests under way fail with CLOSED. Resolves when the socket is closed. */
+  /**
+   * Leaves until `connect`. Requests under way fail with CLOSED; messages that a storage keeps are sent after `connect` all
+   * the same. Resolves when the socket is closed.
+   */
   close(): Promise<void>;
   /** Stays in the room across reconnects until `leave`. Resolves once joined, however long the connection takes. */
   join(room: string): Promise<ServerMessages['joined_room']>;
@@ -90,7 +93,7 @@ export interface Client {
    * until then it is sent again, with its id, and is stored once.
    */
   chat(content: string, room?: string): Promise<ServerMessages['ack']>;
-  /** As chat, to every connection of a user; or to one connection, live only, and twice when its answer was lost. */
+  /** As chat, to every connection of a user; or to one connection, live only, and perhaps twice when its answer was lost. */
   direct(to: Recipient, content: string): Promise<ServerMessages['ack']>;
   /** Has no answer; lost while there is no connection. */
   typing(room: string, isTyping: boolean): void;
