@@ -188,9 +188,9 @@ alone() {
   export LOCK_HELD="$LOCK"
 }
 
-# Adds to what is done when the command ends, however it ends.
+# Adds to what is done when the command ends, however it ends: last added, first done.
 at_exit() {
-  at_exit_all="${at_exit_all:-}$1; "
+  at_exit_all="$1; ${at_exit_all:-}"
   # shellcheck disable=SC2064 # as it is now
   trap "$at_exit_all" EXIT
   trap 'exit 130' HUP INT TERM

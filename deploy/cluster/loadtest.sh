@@ -176,7 +176,7 @@ meanwhile() {
 say "${BOLD}$SCRIPT${RESET} by ${BOLD}$tool_name${RESET}: $clients clients, $(option DURATION), $URL"
 run_tool &
 tool=$!
-at_exit "kill $tool 2>/dev/null || :"
+at_exit "kill $tool 2>/dev/null && wait $tool || :"
 [ "$network" = host ] || at_exit "docker kill ${COMPOSE_PROJECT_NAME}-loadtest-$$ >/dev/null 2>&1 || :"
 [ -n "$external" ] || meanwhile &
 during=$!
