@@ -8,7 +8,7 @@ import { parseScenarios, parseSpan, type Scenario, type Share, splitScenarios } 
 import { builtIn, describeError, loadScript, type Script } from './script.ts';
 import { type Batch, createStore, type Store } from './store.ts';
 import { summarize, summaryOutputs } from './summary.ts';
-import { isPassed, parseThresholds, type Threshold } from './thresholds.ts';
+import { breaksOff, isPassed, parseThresholds, type Threshold } from './thresholds.ts';
 import { createVu, type Vu } from './vu.ts';
 
 export interface RunOptions {
@@ -102,10 +102,9 @@ export async function runTest(options: RunOptions): Promise<RunResult> {
     const text = data === undefined ? '' : JSON.stringify(data);
     for (const each of processes) each.send({ start: { data: text } });
     const watch = setInterval(() => {
-      const broken = thresholds.find(
-        (each) => each.abortOnFail && seconds() * 1000 >= each.delayAbort && !passes(each),
-      );
-      if (broken) stop(exitCodes.thresholdsFailed);
+      if (thresholds.some((each) => breaksOff(each, store.metrics.get(each.metric), seconds()))) {
+        stop(exitCodes.thresholdsFailed);
+      }
     }, ABORT_EVERY_MS);
     await Promise.all(processes.map((each) => each.done)).finally(() => clearInterval(watch));
     if (script.has('teardown')) await runHook(vu, script, 'teardown', text === '' ? [] : [JSON.parse(text)]);

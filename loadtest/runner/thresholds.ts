@@ -1,8 +1,8 @@
 /**
- * Thresholds in k6's grammar: `p(99)<=100`, `count==0`, `rate>0.9`, `value<5`, `avg<200`, `med`, `min`, `max`. A threshold
- * on a metric without samples passes, which is why the scripts count what must have happened.
+ * Thresholds in k6's grammar: `p(99)<=100`, `count==0`, `rate>0.9`, `value<5`, `avg<200`, `med`, `min`, `max`. At the end, one
+ * on a metric without samples is judged by zeros, and `p(99)<=100` passes: the scripts count what must have happened.
  */
-import { type Metric, type MetricType, type Store, type Tags, trendValue } from './store.ts';
+import { isEmpty, type Metric, type MetricType, type Store, type Tags, trendValue } from './store.ts';
 
 export interface Threshold {
   metric: string;
@@ -91,16 +91,22 @@ function parseName(text: string): { name: string; tags: Tags | undefined } {
   return { name, tags: Object.fromEntries(pairs) };
 }
 
+/** Whether it ends a test that is under way, which nothing does that has no samples yet. */
+export function breaksOff(threshold: Threshold, metric: Metric | undefined, seconds: number): boolean {
+  if (!threshold.abortOnFail || seconds * 1000 < threshold.delayAbort) return false;
+  return metric !== undefined && !isEmpty(metric.sink) && !isPassed(threshold, metric, seconds);
+}
+
 /** @param seconds since the test began, for rates of counters */
 export function isPassed(threshold: Threshold, metric: Metric | undefined, seconds: number): boolean {
   const value = metric && thresholdValue(threshold, metric, seconds);
   return value === undefined || compare[threshold.operator](value, threshold.limit);
 }
 
-/** Undefined without samples, but for counters: no sample is 0 of them. */
-export function thresholdValue({ stat }: Threshold, { sink }: Metric, seconds: number): number | undefined {
+/** Undefined for a rate of nothing. */
+function thresholdValue({ stat }: Threshold, { sink }: Metric, seconds: number): number | undefined {
   if (sink.type === 'counter') return stat === 'count' ? sink.sum : seconds > 0 ? sink.sum / seconds : 0;
-  if (sink.type === 'gauge') return sink.at > 0 ? sink.last : undefined;
-  if (sink.total === 0) return undefined;
-  return sink.type === 'rate' ? sink.trues / sink.total : trendValue(sink, stat);
+  if (sink.type === 'gauge') return sink.last;
+  if (sink.type === 'trend') return trendValue(sink, stat);
+  return sink.total > 0 ? sink.trues / sink.total : undefined;
 }

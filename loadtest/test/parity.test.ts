@@ -190,6 +190,7 @@ export default function () { new WebSocket('${peer.url}/nowhere'); }`,
 describe('thresholds', () => {
   const measure = (thresholds: string, more = '') => `
 import { Counter, Gauge, Rate, Trend } from 'k6/metrics';
+import { setTimeout } from 'k6/timers';
 const counter = new Counter('a_counter'), gauge = new Gauge('a_gauge'), rate = new Rate('a_rate'), trend = new Trend('a_trend');
 const empty = new Trend('an_empty_trend'), none = new Counter('an_empty_counter');
 export const options = { summaryTrendStats: ['min', 'med', 'p(90)', 'p(99)', 'max', 'avg', 'count'], thresholds: ${thresholds} };
@@ -227,11 +228,13 @@ ${keepSummary}`;
     expect({ code, red }).toEqual({ code: 99, red: ['a_counter count>7'] });
   });
 
-  test('without samples they pass, but for counters, which are 0', async () => {
-    const { code, red } = await runScript(
-      measure(`{ an_empty_trend: ['p(99)<1', 'min>5'], an_empty_counter: ['count>=1'] }`),
+  test('without samples they are judged by zeros, at the end and not before', async () => {
+    const ends = `{ an_empty_trend: ['p(99)<1', { threshold: 'min>5', abortOnFail: true }], an_empty_counter: ['count>=1'] }`;
+    const { code, red, stdout } = await runScript(
+      measure(ends, `setTimeout(() => console.log('came to its end'), 2500);`),
     );
-    expect({ code, red }).toEqual({ code: 99, red: ['an_empty_counter count>=1'] });
+    expect({ code, red }).toEqual({ code: 99, red: ['an_empty_trend min>5', 'an_empty_counter count>=1'] });
+    expect(stdout).toContain('came to its end');
   });
 
   test('abortOnFail ends the test at once', async () => {
