@@ -32,6 +32,8 @@ export interface ClientOptions {
   /** False: comes back without positions. */
   resume: boolean;
   signToken(): string;
+  /** A handshake was not answered with 101. */
+  handleRefusal(): void;
   /** In all its rooms for the first time. */
   handleReady(): void;
   /** A message of a room; `late` when its offset is not above all that came before it on this connection. */
@@ -135,7 +137,7 @@ export function createClient(options: ClientOptions): Client {
   function handleEnd(link: Link, code: number, wasOpen: boolean): void {
     const mine = link === current;
     if (wasOpen && !link.leaving) metrics.countEnding(code);
-    if (!wasOpen && !closed) metrics.refused.add(1);
+    if (!wasOpen && !closed) options.handleRefusal();
     if (mine) {
       current = undefined;
       metrics.departed.add(1, { instance: link.instance });

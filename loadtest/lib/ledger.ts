@@ -5,6 +5,8 @@
 /** How long a missing message may still come before it counts as lost, in ms. */
 const PATIENCE_MS = 15_000;
 
+const NONE: readonly number[] = [];
+
 export type Verdict = 'new' | 'doubled' | 'disordered';
 
 interface Account {
@@ -20,14 +22,14 @@ interface Account {
 export interface Ledger {
   /** Enters a message; `gap` is how much longer it took than the publisher took to send it, from its second on. */
   take(publisher: string, number: number, sentAt: number, now: number): { verdict: Verdict; gap: number | undefined };
-  /** Numbers that have been missing for too long, and were not at the last call. */
-  overdue(now: number): number;
+  /** For each number that has been missing for too long, and was not at the last call: since when. */
+  overdue(now: number): readonly number[];
   /** Publishers that were heard at all. */
   readonly heard: number;
   /** Whether `publishers` have each been heard up to `count`, with nothing missing. */
   complete(publishers: number, count: number): boolean;
-  /** What is missing of that and was not overdue before. */
-  missing(publishers: number, count: number): number;
+  /** For each number that is missing of that and was not overdue before: since when; 0 where its publisher was never heard. */
+  missing(publishers: number, count: number): readonly number[];
 }
 
 export function createLedger(): Ledger {
@@ -58,21 +60,28 @@ export function createLedger(): Ledger {
       return { verdict: 'new', gap };
     },
     overdue(now) {
-      if (open === 0) return 0;
-      const before = overdue;
+      if (open === 0) return NONE;
+      const found: number[] = [];
       for (const { missing } of accounts.values()) {
         for (const [number, since] of missing) {
           if (now - since < PATIENCE_MS) continue;
           missing.set(number, Number.POSITIVE_INFINITY); // counted; it may still come, and is disordered then
-          overdue += 1;
+          found.push(since);
         }
       }
-      return overdue - before;
+      overdue += found.length;
+      return found;
     },
     get heard() {
       return accounts.size;
     },
     complete: (publishers, count) => open === 0 && overdue === 0 && highs === publishers * count,
-    missing: (publishers, count) => publishers * count - highs + open - overdue,
+    missing(publishers, count) {
+      const found = [...accounts.values()].flatMap(({ high, missing, receivedAt }) => [
+        ...[...missing.values()].filter((since) => since !== Number.POSITIVE_INFINITY),
+        ...Array<number>(Math.max(0, count - high)).fill(receivedAt),
+      ]);
+      return [...found, ...Array<number>(Math.max(0, publishers - accounts.size) * count).fill(0)];
+    },
   };
 }

@@ -37,7 +37,9 @@ export interface Plan {
   fill?: string;
   /** Rooms that it joins besides; what comes there is its part's. */
   also?: string[];
-  /** Tags for what it measures from a moment on. */
+  /** Whether it tells what its room stored: one member of each does. */
+  tells: boolean;
+  /** Tags for what it measures at a moment. */
   tags?: (at: number) => Record<string, string>;
 }
 
@@ -54,7 +56,7 @@ export interface Member {
 /** What a script does besides with a client that is ready: it gets the frames and messages that are not the room's. */
 export type Part = (member: Member) => {
   handleFrame?(frame: Frame): void;
-  handleMessage?(room: string, from: string, content: string): void;
+  handleMessage?(room: string, from: string, content: string, late: boolean): void;
   /** Whether it has seen all that it waits for. */
   complete?(): boolean;
 };
@@ -74,6 +76,7 @@ export function steadyPlan(options: Options, run: Run, id: number): Plan {
   return {
     room: roomOf(run, id % rooms),
     members: Math.floor(clients / rooms) + (id % rooms < clients % rooms ? 1 : 0),
+    tells: id < rooms,
     connectAt: -connect + (id / clients) * connect * 0.7,
     sendAt: Array.from({ length: count }, (_, index) => Math.round(phase + index * pace)),
   };
@@ -102,6 +105,7 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
   const ledger = createLedger();
   const endsAt = run.startAt + options.duration + options.settle;
   const fill = (plan.fill ?? 'x').repeat(options.size);
+  const tagsAt = (moment: number) => plan.tags?.(moment - run.startAt);
   const at = (ms: number, act: () => void) => setTimeout(act, Math.max(0, run.startAt + ms - Date.now()));
   let sent = 0;
   let finished = false;
@@ -112,6 +116,7 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
     rooms: [room, ...(plan.also ?? [])],
     resume: options.resume,
     forwardedFor: options.forwarded ? addressOf(user) : undefined,
+    handleRefusal: () => metrics.countFlaw('refused', tagsAt(Date.now())),
     signToken: () => signToken(options, userOf(run, id), TOKEN_TTL_S),
     handleReady() {
       own = part?.({ id, userId: userOf(run, id), plan, client, at }) ?? {};
@@ -120,7 +125,7 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
     },
     handleMessage(where, from, content, late) {
       if (where === room) take(from, content, late);
-      else own.handleMessage?.(where, from, content);
+      else own.handleMessage?.(where, from, content, late);
     },
     handleFrame: (frame) => own.handleFrame?.(frame),
   });
@@ -140,19 +145,20 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
     const now = Date.now();
     const [number, dueAt] = content.split(' ', 2).map(Number) as [number, number];
     const { verdict, gap } = ledger.take(from, number, dueAt, now);
+    const tags = tagsAt(now);
     if (verdict === 'doubled') {
-      metrics.doubled.add(1);
+      metrics.countFlaw('doubled', tags);
       return;
     }
-    if (verdict === 'disordered' || late) {
-      metrics.disordered.add(1);
-    }
-    const tags = plan.tags?.(now - run.startAt);
+    if (verdict === 'disordered' || late) metrics.countFlaw('disordered', tags);
     metrics.deliveries.add(1, tags);
     metrics.deliveryLatency.add(Math.max(0, now - dueAt), tags);
     if (gap !== undefined) metrics.deliveryGap.add(gap, tags);
-    const overdue = ledger.overdue(now);
-    if (overdue > 0) metrics.lost.add(overdue);
+    countLost(ledger.overdue(now));
+  }
+
+  function countLost(moments: readonly number[]): void {
+    for (const since of moments) metrics.countFlaw('lost', tagsAt(since));
   }
 
   const saidAll = () => sent === sendAt.length && client.waiting === 0 && own.complete?.() !== false;
@@ -169,10 +175,11 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
     if (finished) return;
     finished = true;
     clearTimeout(deadline);
-    metrics.lost.add(ledger.missing(members, sendAt.length));
+    metrics.accounted.add(1);
+    countLost(ledger.missing(members, sendAt.length));
     if (ledger.heard === members && saidAll()) metrics.clientsVerified.add(1);
     const place = client.places.get(room);
-    if (place && id < options.rooms) metrics.stored.add(place.offset - place.first);
+    if (place && plan.tells) metrics.stored.add(place.offset - place.first);
     client.close();
   }
 }

@@ -12,11 +12,13 @@ export const deliveryGap = new Trend('delivery_gap', true);
 /** From the loss of a connection, or its slot in a drain, until all rooms are joined on the next. */
 export const backAfter = new Trend('back_after', true);
 /** Messages that a member never got; that it got again; that came after a later one of the same publisher. */
-export const lost = new Counter('lost');
-export const doubled = new Counter('doubled');
-export const disordered = new Counter('disordered');
+const lost = new Counter('lost');
+const doubled = new Counter('doubled');
+const disordered = new Counter('disordered');
 /** Handshakes that were not answered with 101. */
-export const refused = new Counter('refused');
+const refused = new Counter('refused');
+/** All of these four: what makes a step of `ramp` a bad one. */
+const flaws = new Counter('flaws');
 /** Histories that the server could not continue, and said so. */
 export const gapsTold = new Counter('gaps_told');
 /** Times that a client was in all its rooms again on a new connection. */
@@ -27,6 +29,8 @@ export const acknowledged = new Counter('acknowledged');
 export const directs = new Counter('directs');
 /** How far the rooms' own numbers went on: what the server stored. */
 export const stored = new Counter('stored');
+/** Clients that came to the end of their account, whatever it said. */
+export const accounted = new Counter('accounted');
 export const joinLatency = new Trend('join_latency', true);
 export const ackLatency = new Trend('ack_latency', true);
 /** Sockets that were greeted. */
@@ -37,10 +41,11 @@ export const departed = new Counter('departed');
 /** What a script proves besides: one for each step that went as it should, and one for each that did not. */
 export const proved = new Counter('proved');
 export const failed = new Counter('failed');
-/** Growth of an instance's memory and open files, in percent; instances of which that was known. */
+/** Growth of an instance's memory and open files, in percent; instances of which both were known, and of which not. */
 export const memoryGrowth = new Trend('memory_growth');
 export const handleGrowth = new Trend('handle_growth');
 export const watched = new Counter('watched');
+export const unwatched = new Counter('unwatched');
 
 /** Connections that ended, by close code, and refused messages, by error code: a summary shows no tags. */
 const ENDINGS = ['1000', '1001', '1006', '1011', '1012', '1013', '4000', '4001', '4008', '4029', 'other'];
@@ -48,5 +53,10 @@ const ERRORS = ['RATE_LIMITED', 'UNAVAILABLE', 'NOT_IN_ROOM', 'TOKEN_INVALID', '
 const endings = new Map(ENDINGS.map((code) => [code, new Counter(`ended_${code}`)]));
 const errors = new Map(ERRORS.map((code) => [code, new Counter(`error_${code}`)]));
 
+/** @param tags of the moment that it happened at */
+export function countFlaw(kind: 'lost' | 'doubled' | 'disordered' | 'refused', tags?: Record<string, string>): void {
+  ({ lost, doubled, disordered, refused })[kind].add(1, tags);
+  flaws.add(1, tags);
+}
 export const countEnding = (code: number): void => (endings.get(String(code)) ?? endings.get('other'))?.add(1);
 export const countError = (code: string): void => (errors.get(code) ?? errors.get('OTHER'))?.add(1);

@@ -1,4 +1,5 @@
 /** What the scripts have in common: scenario, thresholds, summary. */
+import type { Run } from './members.ts';
 import type { Options } from './options.ts';
 
 /** For `options.summaryTrendStats`: what the thresholds and a report need. */
@@ -33,11 +34,15 @@ export interface SummaryData {
     string,
     { type: string; values: Record<string, number>; thresholds?: Record<string, { ok: boolean }> }
   >;
+  setup_data?: Run;
   [more: string]: unknown;
 }
 
-/** For `handleSummary`: a few lines on the terminal, and all of the data in the file that SUMMARY names. */
-export function createSummary(options: Options, more: (data: SummaryData) => string[] = () => []) {
+/**
+ * For `handleSummary`: a few lines on the terminal, and all of the data in the file that SUMMARY names.
+ * @param answer what the script itself has to say of the run
+ */
+export function createSummary(options: Options, answer: (data: SummaryData) => string[] = () => []) {
   return (data: SummaryData): Record<string, string> => {
     const lines = Object.entries(data.metrics).flatMap(([metric, { thresholds = {}, values }]) =>
       Object.entries(thresholds).map(([expression, { ok }]) => {
@@ -45,9 +50,11 @@ export function createSummary(options: Options, more: (data: SummaryData) => str
         return `  ${ok ? '✓' : '✗'} ${metric} ${expression}   ${shown.join(' ')}`;
       }),
     );
+    const said = answer(data);
+    const all = { ...data, shown: options.shown, said, endedAt: Date.now() };
     return {
-      stdout: `${[...lines, ...more(data)].join('\n')}\n`,
-      ...(options.summary && { [options.summary]: JSON.stringify({ ...data, shown: options.shown }) }),
+      stdout: `${[...lines, ...said].join('\n')}\n`,
+      ...(options.summary && { [options.summary]: JSON.stringify(all) }),
     };
   };
 }

@@ -38,6 +38,9 @@ export interface Summary {
   state: { testRunDurationMs: number };
   setup_data?: { startAt: number };
   shown: Record<string, string>;
+  said: string[];
+  /** ms since the epoch */
+  endedAt: number;
 }
 
 interface Timeline {
