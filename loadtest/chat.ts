@@ -2,6 +2,7 @@
 import { createAsking } from './lib/asking.ts';
 import { createLedger } from './lib/ledger.ts';
 import { createRun, type Member, type Plan, type Run, runMembers, steadyPlan, userOf } from './lib/members.ts';
+import { countFlaw } from './lib/metrics.ts';
 import { loadOptions, type Options } from './lib/options.ts';
 import { createSummary, delivered, members, trendStats } from './lib/test.ts';
 
@@ -58,9 +59,12 @@ function socialize(run: Run, { id, client, plan: { room }, at }: Member) {
   }
   return {
     handleFrame: asking.handleFrame,
-    handleMessage(where: string, from: string, content: string) {
+    handleMessage(where: string, from: string, content: string, late: boolean) {
       const [number, sentAt] = content.split(' ').map(Number) as [number, number];
-      if (where === '@me') inbox.take(from, number, sentAt, Date.now());
+      if (where !== '@me') return;
+      const { verdict } = inbox.take(from, number, sentAt, Date.now());
+      if (verdict === 'doubled') countFlaw('doubled');
+      else if (verdict === 'disordered' || late) countFlaw('disordered');
     },
     complete: () => inbox.complete(1, directs) && asking.open === 0,
   };
