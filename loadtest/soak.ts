@@ -2,7 +2,7 @@
 import http from 'k6/http';
 import { setTimeout } from 'k6/timers';
 import { createRun, type Run, runMembers } from './lib/members.ts';
-import { handleGrowth, memoryGrowth, watched } from './lib/metrics.ts';
+import { handleGrowth, memoryGrowth, unwatched, watched } from './lib/metrics.ts';
 import { loadOptions } from './lib/options.ts';
 import { createSummary, delivered, members, trendStats } from './lib/test.ts';
 
@@ -26,6 +26,7 @@ export const options = {
     memory_growth: ['max<5'],
     handle_growth: ['max<5'],
     watched: ['count>=1'],
+    unwatched: ['count==0'],
   },
   summaryTrendStats: trendStats,
 };
@@ -44,20 +45,24 @@ export function watch(run: Run): Promise<void> {
 async function compare(run: Run): Promise<void> {
   const warm = run.startAt + duration * WARM_AT;
   const end = run.startAt + duration - MARGIN;
+  const instances = new Set([...(await averages('up', warm)).keys(), ...(await averages('up', end)).keys()]);
   const started = await averages('process_start_time_seconds', end);
-  for (const [name, trend] of [
-    ['process_resident_memory_bytes', memoryGrowth],
-    ['process_open_fds', handleGrowth],
-  ] as const) {
-    const [before, after] = [await averages(name, warm), await averages(name, end)];
-    for (const [instance, value] of after) {
-      const base = before.get(instance);
-      // One that was started since then has another past.
-      const old = Number(started.get(instance)) * 1000 < warm - duration * WINDOW;
-      if (base === undefined || !old) continue;
-      trend.add((value / base - 1) * 100);
-      if (trend === memoryGrowth) watched.add(1);
+  const growthOf = async (metric: string) => {
+    const [before, after] = [await averages(metric, warm), await averages(metric, end)];
+    return (instance: string) => (Number(after.get(instance)) / Number(before.get(instance)) - 1) * 100;
+  };
+  const [memory, handles] = [await growthOf('process_resident_memory_bytes'), await growthOf('process_open_fds')];
+  for (const instance of instances) {
+    const growths = [memory(instance), handles(instance)] as const;
+    // One that was started since then has another past.
+    const old = Number(started.get(instance)) * 1000 < warm - duration * WINDOW;
+    if (!old || growths.some((growth) => Number.isNaN(growth))) {
+      unwatched.add(1);
+      continue;
     }
+    watched.add(1);
+    memoryGrowth.add(growths[0]);
+    handleGrowth.add(growths[1]);
   }
 }
 

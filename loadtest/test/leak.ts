@@ -1,7 +1,16 @@
-/** Loaded before the app (`--import`): from then on it leaks one listener, and 64 KB that it holds, with every message. */
+/**
+ * Loaded before the app (`--import leak.ts?WHAT`): from then on it leaks with every message. `listeners`: one, and 64 KB that it
+ * holds; `files`: one that stays open.
+ */
 import { registerHooks } from 'node:module';
 
 const PLACE = 'throughput.received();';
+const leaks: Readonly<Record<string, string>> = {
+  '?listeners': "const held = Buffer.alloc(65_536, 1); process.on('leak', () => held);",
+  '?files': "process.getBuiltinModule('node:fs').openSync('/dev/null');",
+};
+const leak = leaks[new URL(import.meta.url).search];
+if (leak === undefined) throw new Error(`${import.meta.url}: leak what?`);
 
 process.setMaxListeners(0);
 registerHooks({
@@ -10,9 +19,6 @@ registerHooks({
     if (!url.endsWith('/app/src/handlers/dispatch.ts')) return loaded;
     const source = String(loaded.source);
     if (!source.includes(PLACE)) throw new Error(`there is no ${PLACE} in ${url} to leak at`);
-    return {
-      ...loaded,
-      source: source.replace(PLACE, `${PLACE} const held = Buffer.alloc(65_536, 1); process.on('leak', () => held);`),
-    };
+    return { ...loaded, source: source.replace(PLACE, `${PLACE} ${leak}`) };
   },
 });
