@@ -40,7 +40,8 @@ const env = { ...process.env } as Record<string, string>;
 for (const pair of values.env) env[pair.slice(0, pair.indexOf('='))] = pair.slice(pair.indexOf('=') + 1);
 
 console.error(`${TOOL} (Node ${process.versions.node}): ${script}`);
-const runnerShare = values.share ? await measureShare() : null;
+// The run is worth having without it.
+const runnerShare = values.share ? await measureShare().catch(sayNotMeasured) : null;
 if (runnerShare) console.error(`its own latency: p50 ${runnerShare.p50} ms, p99 ${runnerShare.p99} ms`);
 
 const timeline = createTimeline();
@@ -81,6 +82,11 @@ if (values.timeline !== undefined) {
 }
 console.error(`${TOOL}: exit code ${exitCode}`);
 process.exitCode = exitCode;
+
+function sayNotMeasured(error: Error): null {
+  console.error(`its own latency was not measured: ${error.message}`);
+  return null;
+}
 
 /** What the last line, `SECONDS INSTANCE begin|end`, says of this moment. */
 function readEvent(file: string): string | undefined {
