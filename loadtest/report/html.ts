@@ -53,6 +53,7 @@ export function verdictOf(result: Result): Markup {
   return markup`<section class="verdict ${verdict === 'PASS' ? 'good' : 'bad'}" aria-label="Verdict">
 <h1>${sign(verdict === 'PASS', 'passed', 'failed')} ${verdict}</h1>
 <p class="reason">${reason(result)}</p>
+${result.notes.map((note) => markup`<p class="answer">${note}</p>`)}
 <p class="about">${about(result)}; ${result.tool}</p>
 <dl class="key-figures">${known.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </section>`;
@@ -130,10 +131,10 @@ function server({ server: counters }: Result): Markup {
     'Server against clients',
     [...columns('Counter'), ...figures('Server', 'Clients', 'Difference')],
     counters.map(({ name, server, clients, ok }) => [
-      markup`${sign(ok, 'agrees', 'differs')} ${breakable(name)}`,
+      markup`${ok !== null && sign(ok, 'agrees', 'differs')} ${breakable(name)}`,
       number(server),
       number(clients),
-      markup`<span class="${ok ? '' : 'bad'}">${number(server - clients)}</span>`,
+      markup`<span class="${ok === false ? 'bad' : ''}">${number(server - clients)}</span>`,
     ]),
   );
 }

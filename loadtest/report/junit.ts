@@ -7,11 +7,11 @@ import { reason, thresholdValue } from './verdict.ts';
 
 /** @returns one XML document; it has a failure or an error if, and only if, the verdict is FAIL */
 export function junitReport(result: Result): string {
-  const { script, seconds, startedAt, thresholds, verdict } = result;
+  const { script, seconds, startedAt, thresholds, verdict, problem } = result;
   const name = `loadtest.${script}`;
   const failures = thresholds.filter(({ ok }) => !ok).length;
-  // An exception, or a server that counts otherwise than the clients, fails a run whose thresholds held.
-  const errors = verdict === 'FAIL' && failures === 0 ? 1 : 0;
+  // An exception, a restart that failed, or a server that counts otherwise than the clients, fails a run whose thresholds held.
+  const errors = verdict === 'FAIL' && (failures === 0 || problem !== '') ? 1 : 0;
   const cases = thresholds.map((each) => {
     const wanted = `${each.metric}: ${each.expression}`;
     const value = thresholdValue(result, each);

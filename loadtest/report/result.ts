@@ -60,8 +60,14 @@ const schema = z
     /** Clients per instance at the beginning. */
     spread: z.record(z.string(), count),
     errors: z.array(z.object({ kind: z.string(), count })),
-    /** Counters of the server (from Prometheus) against what the clients saw. */
-    server: z.array(z.object({ name: z.string(), server: z.number(), clients: z.number(), ok: z.boolean() })),
+    /** Counters of the server (from Prometheus) against what the clients saw; `ok` is null where that is not judged. */
+    server: z.array(
+      z.object({ name: z.string(), server: z.number(), clients: z.number(), ok: z.boolean().nullable() }),
+    ),
+    /** What failed the run though no threshold did; empty where nothing. */
+    problem: z.string().default(''),
+    /** What is to be known besides: the script's own answer, what could not be compared. */
+    notes: z.array(z.string()).default([]),
     /** The runner's own latency against a bare echo server, in ms. */
     runnerShare: z.object({ p50: count, p99: count }).nullable(),
     machine: z.object({ cpus: count, memoryGb: count, os: z.string() }),
@@ -69,10 +75,11 @@ const schema = z
     versions: z.record(z.string(), z.string()),
   })
   // A green line is only worth something when nothing below it is red.
-  .superRefine(({ verdict, exitCode, thresholds }, context) => {
+  .superRefine(({ verdict, exitCode, thresholds, problem }, context) => {
     if (verdict !== 'PASS') return;
     const broken = thresholds.find(({ ok }) => !ok);
     if (broken) issue(`PASS, though ${broken.metric} (${broken.expression}) is not ok`);
+    if (problem !== '') issue(`PASS, though ${problem}`);
     if (exitCode !== 0) issue(`PASS, though the exit code is ${exitCode}`);
     function issue(message: string): void {
       context.addIssue({ code: 'custom', path: ['verdict'], message });

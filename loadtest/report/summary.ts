@@ -7,11 +7,13 @@ import { counts, heading, percentiles, reason, thresholdValue } from './verdict.
 export function summary(result: Result, paint: Paint): string {
   const { verdict, script, driver, tool, seconds } = result;
   const tone = verdict === 'PASS' ? paint.good : paint.bad;
-  const [head = '', sentence = ''] = [`${script} on ${driver}, ${span(seconds)} (${tool})`, reason(result)].map(
-    (text) => lines([[text]])[0],
-  );
+  const [head = '', ...sentences] = [
+    `${script} on ${driver}, ${span(seconds)} (${tool})`,
+    reason(result),
+    ...result.notes,
+  ].flatMap((text) => lines([[text]]));
   const blocks = [
-    [`${tone(paint.bold(`${verdict === 'PASS' ? '✓' : '✗'} ${verdict}`))}  ${head}`, sentence],
+    [`${tone(paint.bold(`${verdict === 'PASS' ? '✓' : '✗'} ${verdict}`))}  ${head}`, ...sentences],
     block('THRESHOLDS', thresholds(result, paint)),
     block('COUNTS', counted(result)),
     block('TIMES', times(result, paint)),
@@ -30,12 +32,20 @@ export function summary(result: Result, paint: Paint): string {
   }
 }
 
-/** A sign before each line; a line that is not as it should be stands out. */
-function signed(rows: readonly { ok: boolean; cells: readonly string[] }[], figures: readonly number[], paint: Paint) {
+/** A sign before each line that is judged; one that is not as it should be stands out. */
+function signed(
+  rows: readonly { ok: boolean | null; cells: readonly string[] }[],
+  figures: readonly number[],
+  paint: Paint,
+) {
   return lines(
     rows.map(({ cells }) => cells),
     figures,
-  ).map((line, index) => (rows[index]?.ok ? `${paint.good('✓')} ${line}` : `${paint.bad('✗')} ${paint.bad(line)}`));
+  ).map((line, index) => {
+    const ok = rows[index]?.ok;
+    if (ok === null) return `  ${line}`;
+    return ok ? `${paint.good('✓')} ${line}` : `${paint.bad('✗')} ${paint.bad(line)}`;
+  });
 }
 
 function thresholds(result: Result, paint: Paint): string[] {

@@ -31,13 +31,15 @@ function passed(result: Result): string {
 
 function failed(result: Result): string {
   const broken = result.thresholds.filter(({ ok }) => !ok);
-  const differing = result.server.filter(({ ok }) => !ok);
+  const differing = result.server.filter(({ ok }) => ok === false);
+  const problem = result.problem === '' ? '' : `${result.problem}.`;
   if (broken.length > 0) {
     const parts = broken.slice(0, 3).map((threshold) => `${words(threshold.metric)} ${is(result, threshold)}`);
     const rest = broken.length > 3 ? [`and ${broken.length - 3} more`] : [];
     const few = `${broken.length} of ${plural(result.thresholds.length, 'threshold')}`;
-    return `${few} broke: ${[...parts, ...rest].join('; ')}.`;
+    return `${few} broke: ${[...parts, ...rest].join('; ')}. ${problem}`.trimEnd();
   }
+  if (problem !== '') return problem;
   if (differing.length > 0) {
     const parts = differing.map(({ name, server, clients }) => `${name} ${number(server)} against ${number(clients)}`);
     return `The server's counters differ from what the clients saw: ${parts.join('; ')}.`;

@@ -4,7 +4,7 @@
  * what the clients saw.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem, type } from 'node:os';
+import * as os from 'node:os';
 import type { Result, Second } from '../report/result.ts';
 import { exitCodes } from './exit-codes.ts';
 import { createPrometheus, type Prometheus } from './prometheus.ts';
@@ -20,6 +20,8 @@ export interface Inputs {
   /** Base URL, or empty. */
   prometheus: string;
   exitCode: number;
+  /** What failed it besides, such as a restart; else empty. */
+  problem: string;
   /** What handleSummary wrote. */
   summary: string;
   /** What --timeline wrote; k6 has none. */
@@ -59,22 +61,24 @@ if (!summary) {
 }
 const measured = readJson<Timeline>(inputs.timeline);
 const seconds = summary.state.testRunDurationMs / 1000;
-const startedAt = measured?.startedAt ?? Date.now() - summary.state.testRunDurationMs;
+const startedAt = measured?.startedAt ?? summary.endedAt - summary.state.testRunDurationMs;
 const loadFrom = Math.max(0, ((summary.setup_data?.startAt ?? startedAt) - startedAt) / 1000);
 const prometheus = inputs.prometheus === '' ? undefined : createPrometheus(inputs.prometheus);
 
 const restarts = readRestarts();
-const server = await compareWithServer({
+const { rows: server, notes } = await compareWithServer({
   summary,
   prometheus,
   startedAt,
   seconds,
   restarts,
   instances: inputs.instances,
+  external: inputs.driver === 'external',
 });
-const timeline = measured ? perSecond(measured.timeline) : await timelineOf(prometheus);
-const exitCode =
-  inputs.exitCode === exitCodes.passed && server.some(({ ok }) => !ok) ? exitCodes.thresholdsFailed : inputs.exitCode;
+// Without Prometheus there is none: the notes say so.
+const timeline = measured ? perSecond(measured.timeline) : await timelineOf(prometheus).catch(() => []);
+const isSound = inputs.problem === '' && server.every(({ ok }) => ok !== false);
+const exitCode = inputs.exitCode === exitCodes.passed && !isSound ? exitCodes.thresholdsFailed : inputs.exitCode;
 
 const result: Result = {
   script: inputs.script,
@@ -86,13 +90,12 @@ const result: Result = {
   options: summary.shown,
   verdict: exitCode === exitCodes.passed ? 'PASS' : 'FAIL',
   exitCode,
-  thresholds: Object.entries(summary.metrics).flatMap(([metric, { thresholds = {}, values }]) =>
-    Object.entries(thresholds).map(([expression, { ok }]) => ({
-      metric,
-      expression,
-      ok,
-      value: values[/^[a-z]+(\([^)]*\))?/.exec(expression)?.[0] ?? ''] ?? null,
-    })),
+  thresholds: Object.entries(summary.metrics).flatMap(([metric, { type, thresholds = {}, values }]) =>
+    Object.entries(thresholds).map(([expression, { ok }]) => {
+      const value = values[/^[a-z]+(\([^)]*\))?/.exec(expression)?.[0] ?? ''] ?? null;
+      // The zeros of a trend without samples are none.
+      return { metric, expression, ok, value: type === 'trend' && values['count'] === 0 ? null : value };
+    }),
   ),
   metrics: Object.fromEntries(
     Object.entries(summary.metrics).map(([name, { type, contains, values }]) => [name, { type, contains, values }]),
@@ -108,8 +111,14 @@ const result: Result = {
     return [{ kind: group === 'ended' ? `closed with ${kind}` : kind, count }];
   }),
   server,
+  problem: inputs.problem,
+  notes: [...summary.said, ...notes],
   runnerShare: measured?.runnerShare ?? null,
-  machine: { cpus: cpus().length, memoryGb: Math.round(totalmem() / 2 ** 30), os: `${type()} ${release()}` },
+  machine: {
+    cpus: os.cpus().length,
+    memoryGb: Math.round(os.totalmem() / 2 ** 30),
+    os: `${os.type()} ${os.release()}`,
+  },
   versions: { node: process.versions.node, kit: inputs.kit, ...(!measured && { k6: inputs.tool.replace(/^k6 /, '') }) },
 };
 writeFileSync(inputs.result, `${JSON.stringify(result, undefined, 2)}\n`);

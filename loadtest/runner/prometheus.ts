@@ -12,6 +12,8 @@ export interface Prometheus {
 }
 
 const TIMEOUT_MS = 10_000;
+/** Where nothing was scraped: nobody takes much longer between two scrapes. */
+const LONGEST_INTERVAL_S = 60;
 
 export function createPrometheus(url: string): Prometheus {
   return {
@@ -43,15 +45,25 @@ export function increase(series: readonly Series[]): number {
   return sum;
 }
 
-/** The longest time that any series was 0, in seconds. */
-export function longestZero(series: readonly Series[]): number {
-  let longest = 0;
-  for (const { samples } of series) {
-    let since: number | undefined;
-    for (const [at, value] of samples) {
-      since = value === 0 ? (since ?? at) : undefined;
-      if (since !== undefined) longest = Math.max(longest, at - since);
-    }
-  }
-  return longest;
+/** Seconds between two scrapes, by the samples themselves. */
+export function scrapeInterval(series: readonly Series[]): number {
+  const steps = series.flatMap(({ samples }) =>
+    samples.slice(1).map(([at], index) => at - (samples[index]?.[0] ?? at)),
+  );
+  return steps.sort((a, b) => a - b)[Math.floor(steps.length / 2)] ?? LONGEST_INTERVAL_S;
+}
+
+/**
+ * For how long, at most, any series was 0 or not there, in seconds: the longest way from a sample that is not 0 to the next.
+ * Nobody knows what is between two samples, so that this is never less than the scrape interval.
+ */
+export function longestZeroAtMost(series: readonly Series[]): number {
+  const end = Math.max(...series.flatMap(({ samples }) => samples.map(([at]) => at)));
+  return Math.max(
+    ...series.map(({ samples }) => {
+      const good = samples.flatMap(([at, value]) => (value === 0 ? [] : [at]));
+      const moments = [...good, end];
+      return Math.max(...moments.map((at, index) => at - (moments[index - 1] ?? samples[0]?.[0] ?? at)));
+    }),
+  );
 }

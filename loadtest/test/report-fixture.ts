@@ -97,6 +97,8 @@ function resultOf(restarts: Restart[], timeline: Result['timeline']): Result {
       { name: 'ws_messages_delivered_total', server: deliveries, clients: deliveries, ok: true },
       { name: 'ws_gaps_told_total', server: 0, clients: 0, ok: true },
     ],
+    problem: '',
+    notes: [],
     runnerShare: { p50: 0.18, p99: 0.92 },
     machine: { cpus: 2, memoryGb: 24, os: 'Linux 6.12, Debian 13' },
     versions: { node: 'v26.10.0', kit: '21696ce' },

@@ -249,6 +249,7 @@ describe('what a run says about itself', () => {
     spread: { [evil]: 1 },
     errors: [{ kind: evil, count: 1 }],
     server: [{ name: evil, server: 1, clients: 2, ok: false }],
+    notes: [evil],
     machine: { ...result.machine, os: evil },
     versions: { [evil]: evil },
   });
@@ -312,6 +313,31 @@ describe('the sentence', () => {
     expect(reason(silent)).toBe('1 of 8 thresholds broke: clients verified has no samples (wanted count==600).');
     expect(reason({ ...failingResult(), thresholds: [] })).toMatch(/differ.*ws_messages_delivered_total/);
   });
+
+  test('says what failed a run though all thresholds held, and says it with those that broke', () => {
+    const problem = 'The restarts took longer than the load';
+    const late = { ...passingResult(), verdict: 'FAIL' as const, exitCode: 99, problem };
+    expect(reason(late)).toBe(`${problem}.`);
+    expect(junit(late).cases[0]?.getElementsByTagName('error')[0]?.getAttribute('message')).toBe(`${problem}.`);
+    expect(reason({ ...failingResult(), problem })).toMatch(/^2 of 8 thresholds broke: .*\. The restarts took longer/);
+  });
+});
+
+describe('what is known besides', () => {
+  const told = { ...passingResult(), notes: ['The last good step: 3 of 10'] };
+  const unjudged = { ...passingResult(), server: [{ name: 'ws_some_total', server: 1, clients: 7, ok: null }] };
+
+  test('the script’s own answer stands with the verdict, on the page and in the terminal', () => {
+    expect(withClass(expectSound(htmlReport(told)), 'answer').map(textOf)).toEqual(told.notes);
+    expect(summary(told, plain).split('\n')[2]).toBe(`  ${told.notes[0]}`);
+  });
+
+  test('a counter that is not judged has no sign', () => {
+    expect(summary(unjudged, plain)).toMatch(/^ {4}ws_some_total +server 1 +clients 7$/m);
+    const rows = expectSound(htmlReport(unjudged)).filter((each) => each.tagName === 'tr');
+    const row = rows.find((each) => textOf(each).includes('ws_some_total'));
+    expect(row && withClass(elementsIn(row), 'sign')).toEqual([]);
+  });
 });
 
 describe('the programs', () => {
@@ -365,6 +391,11 @@ describe('the programs', () => {
       'a PASS that is none',
       { ...failingResult(), verdict: 'PASS' },
       /verdict: PASS, though lost \(count==0\) is not ok/,
+    ],
+    [
+      'a PASS with a problem',
+      { ...passingResult(), problem: 'a restart failed' },
+      /verdict: PASS, though a restart failed/,
     ],
     [
       'a PASS with a failure’s exit code',
