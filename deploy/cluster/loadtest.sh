@@ -22,14 +22,23 @@ option() {
 scripts() { for file in loadtest/*.ts; do basename "$file" .ts; done; }
 
 if [ "${HELP:-}" = 1 ]; then
-  say 'make loadtest-SCRIPT, or make loadtest SCRIPT=... [OPTION=VALUE]...' '' Scripts
+  say 'make loadtest-SCRIPT, or make loadtest SCRIPT=... [OPTION=VALUE]...'
+  printf '\n%s\n' Scripts
   for name in $(scripts); do
-    sed -n 's/^\/\*\* \(.*\) \*\/$/\1/p; 2s/^ \* //p' "loadtest/$name.ts" | head -n 1 | sed "s/^/  $name: /"
+    # Its first comment, which may have several lines.
+    awk -v name="$name" '
+      { last = /\*\/$/; gsub(/^\/\*\* ?|^ \* ?| ?\*\/$/, ""); text = text (text && $0 ? " " : "") $0 }
+      last { print "  " name ": " text; exit }' "loadtest/$name.ts"
     sed -n "s/.*loadOptions({ \(.*\) }).*/      its defaults: \1/p" "loadtest/$name.ts" | tr -d "'"
   done
-  say '' Options
-  sed -n "s/^  \([A-Z_0-9]*\): \['\(.*\)', '\(.*\)'\],/\1|\2|\3/p" "$OPTIONS" |
-    awk -F '|' '$3 != "" { printf "  %-11s %-24s %s\n", $1, $2, $3 }'
+  printf '\n%s\n' Options
+  {
+    sed -n "s/^  \([A-Z_0-9]*\): \['\(.*\)', '\(.*\)'\],/\1|\2|\3/p" "$OPTIONS"
+    say 'RESTART_AT||rolling, crash: seconds of load before the first restart; empty: a sixth of DURATION'
+    say "TOOL||k6, image (k6 in a container) or node (the kit's own runner); empty: the first of them that is there"
+    say "K6_IMAGE|$K6_IMAGE|the image"
+    say 'JUNIT||1: a JUnit file beside the report'
+  } | awk -F '|' '$3 != "" { printf "  %-12s %-24s %s\n", $1, $2, $3 }'
   exit 0
 fi
 [ -f "loadtest/$SCRIPT.ts" ] || fail "There is no script $SCRIPT. There are: $(scripts | tr '\n' ' ')"
@@ -50,7 +59,10 @@ docker_runs() { docker info >/dev/null 2>&1; }
 image_is_there() { docker image inspect "$K6_IMAGE" >/dev/null 2>&1 || docker pull -q "$K6_IMAGE" >/dev/null 2>&1; }
 # The host of Docker Desktop does not reach the containers' network.
 host_reaches() { [ -n "$external" ] || [ "$DRIVER" = native ] || [ "$(uname)" = Linux ]; }
-if [ -z "${TOOL:-}" ]; then
+if [ "$SCRIPT" = slow ]; then
+  note 'slow runs in the Node runner: in k6 a socket goes on reading while its virtual user sleeps, so that nobody is slow'
+  TOOL=node
+elif [ -z "${TOOL:-}" ]; then
   version=$(k6_version)
   if [ -n "$version" ] && at_least "$version" "$K6_LEAST" && host_reaches; then
     TOOL=k6
@@ -74,10 +86,13 @@ if [ -n "$external" ]; then
 elif [ "$DRIVER" = compose ]; then
   network=${COMPOSE_PROJECT_NAME}_backend
   URL=$(driver ws-url) FORWARDED=true
-  PROMETHEUS=${PROMETHEUS:-http://prometheus:9090}
+  # A local k6 reaches Prometheus from outside, the comparison at the end from within.
+  inner_prometheus=${PROMETHEUS:-http://prometheus:9090}
   if [ "$TOOL" = k6 ]; then
     address=$(docker inspect -f "{{(index .NetworkSettings.Networks \"$network\").IPAddress}}" "$(container nginx)")
-    URL=ws://$address:8081/ws PROMETHEUS=$PROMETHEUS_URL
+    URL=ws://$address:8081/ws PROMETHEUS=${PROMETHEUS:-$PROMETHEUS_URL}
+  else
+    PROMETHEUS=$inner_prometheus
   fi
 elif [ "$(uname)" = Linux ] && [ "$TLS" = false ] && [ "$PUBLIC_BIND" = 127.0.0.1 ]; then
   URL=ws://127.0.0.1:$PUBLIC_PORT/ws PROMETHEUS=${PROMETHEUS:-$PROMETHEUS_URL}
@@ -110,9 +125,13 @@ in_container() { # in_container FOLDER IMAGE COMMAND...
   shift
   # Engines that run under a limit themselves refuse a container more than that; the driver has found it out.
   files=$(grep -x "[0-9]*" "$CLUSTER_DIR/compose/open-files" 2>/dev/null || :)
+  # The progress of a run is one line where a person looks on.
+  terminal=
+  [ ! -t 1 ] || terminal=--tty
   # shellcheck disable=SC2046 # options
-  ${EXEC:-} docker run --rm --network "$network" --user "$(id -u):$(id -g)" ${files:+--ulimit "nofile=$files"} \
-    --volume "$ROOT/loadtest:$folder/loadtest" --workdir "$folder" --name "${COMPOSE_PROJECT_NAME}-loadtest-$$" \
+  ${EXEC:-} docker run --rm ${terminal:+"$terminal"} --network "$network" --user "$(id -u):$(id -g)" \
+    ${files:+--ulimit "nofile=$files"} --volume "$ROOT/loadtest:$folder/loadtest" --workdir "$folder" \
+    --name "${COMPOSE_PROJECT_NAME}-loadtest-$$" \
     $(for name in $(option_names); do printf -- '-e %s ' "$name"; done) "$@"
 }
 # Node as the kit's runner needs it: the project's own, or the app's image, since a host with Docker may have none.
@@ -138,9 +157,12 @@ run_tool() {
 }
 
 # --- what happens meanwhile
-# In short sleeps: one that is under way survives a kill.
+# 1 when the run ends before. In short sleeps: one that is under way survives a kill.
 wait_until() { # wait_until UNIX-TIME
-  while [ "$(date +%s)" -lt "$1" ]; do sleep 0.5; done
+  while [ "$(date +%s)" -lt "$1" ]; do
+    kill -0 "$tool" 2>/dev/null || return 1
+    sleep 0.5
+  done
 }
 event() { say "$(date +%s) $1 $2" >>"$scratch/events"; }
 roll() {
@@ -151,26 +173,26 @@ roll() {
       '  ready, '*) event "$name" end ;;
     esac
   done
-  [ ! -e "$scratch/failed" ] || cat "$scratch/roll" >&2
+  [ ! -e "$scratch/failed" ] || { cat "$scratch/roll" >&2 && return 1; }
 }
 crash() {
-  # shellcheck disable=SC2086 # a list of names
   for name in $running; do
+    driver signal "$name" KILL || { touch "$scratch/failed" && return 1; }
     event "$name" begin
-    driver signal "$name" KILL
-    wait_until $(($(date +%s) + duration / 10 + 1))
-    sh deploy/cluster/up.sh >"$scratch/up" 2>&1 || { cat "$scratch/up" >&2 && touch "$scratch/failed"; }
+    wait_until $(($(date +%s) + duration / 10 + 1)) || : # it is repaired in any case
+    sh deploy/cluster/up.sh >"$scratch/up" 2>&1 || { cat "$scratch/up" >&2 && touch "$scratch/failed" && return 1; }
     event "$name" end
-    wait_until $(($(date +%s) + duration / 10 + 1))
+    wait_until $(($(date +%s) + duration / 10 + 1)) || return 1
   done
 }
+# Writes down when all was done as it should be, and else nothing. On somebody else's cluster there is nothing to do.
 meanwhile() {
-  case $SCRIPT in
-    rolling) wait_until $((load_begin + ${RESTART_AT:-$((duration / 6))})) && roll ;;
-    crash) wait_until $((load_begin + ${RESTART_AT:-$((duration / 6))})) && crash ;;
-    soak) for part in 1 2; do wait_until $((load_begin + duration * part / 4)) && roll; done ;;
-  esac
-  date +%s >"$scratch/restarted"
+  first=$((load_begin + ${RESTART_AT:-$((duration / 6))}))
+  case ${external:-$SCRIPT} in
+    rolling) wait_until $first && roll ;;
+    crash) wait_until $first && crash ;;
+    soak) wait_until $((load_begin + duration / 4)) && roll && wait_until $((load_begin + duration / 2)) && roll ;;
+  esac && date +%s >"$scratch/restarted"
 }
 
 say "${BOLD}$SCRIPT${RESET} by ${BOLD}$tool_name${RESET}: $clients clients, $(option DURATION), $URL"
@@ -178,24 +200,26 @@ run_tool &
 tool=$!
 at_exit "kill $tool 2>/dev/null && wait $tool || :"
 [ "$network" = host ] || at_exit "docker kill ${COMPOSE_PROJECT_NAME}-loadtest-$$ >/dev/null 2>&1 || :"
-[ -n "$external" ] || meanwhile &
+meanwhile &
 during=$!
 at_exit "kill $during 2>/dev/null || :"
 code=0
 wait "$tool" || code=$?
 wait "$during" || :
-late=
-if [ -z "$external" ] && [ "$(cat "$scratch/restarted")" -gt $((load_begin + duration)) ]; then
-  late=yes
-  note "The restarts took longer than the load: DURATION has to be longer"
+problem=
+if [ -e "$scratch/failed" ]; then
+  problem='A restart failed'
+elif [ ! -e "$scratch/restarted" ]; then
+  problem='The run ended before all restarts were done'
+elif [ "$(cat "$scratch/restarted")" -gt $((load_begin + duration)) ]; then
+  problem='The restarts took longer than the load: DURATION has to be longer'
 fi
-[ ! -e "$scratch/failed" ] || { note 'A restart failed; see above' && late=yes; }
-
-[ -z "$late" ] || [ "$code" -ne 0 ] || code=99
+[ -z "$problem" ] || note "$problem"
 
 # --- the result
 cat >"$scratch/run.json" <<EOF
-{"script":"$SCRIPT","tool":"$tool_name","driver":"$DRIVER","url":"$URL","prometheus":"${PROMETHEUS:-}","exitCode":$code,
+{"script":"$SCRIPT","tool":"$tool_name","driver":"$DRIVER","url":"$URL","exitCode":$code,"problem":"$problem",
+"prometheus":"${inner_prometheus:-${PROMETHEUS:-}}",
 "summary":"$SUMMARY","timeline":"$scratch/timeline.json","events":"$scratch/events","instances":${LOAD_INSTANCES:-1},
 "kit":"$(git rev-parse --short HEAD 2>/dev/null || say unknown)","result":"$run.json"}
 EOF

@@ -20,11 +20,12 @@ const table = {
   URL: ['ws://localhost:8080/ws', 'the WebSocket'],
   FORWARDED: ['false', 'true: an X-Forwarded-For for each virtual user, for a listener that believes it'],
   PROMETHEUS: ['', 'base URL of the cluster’s Prometheus'],
-  START_AT: ['', 'when publishing begins, in ms since the epoch; empty: once the clients had time to connect'],
-  SUMMARY: ['', 'file that the summary data is written to, as JSON'],
-  JWT_SECRET: ['', 'signs the clients’ tokens (HS256), as the cluster checks them; with JWT_ISSUER and JWT_AUDIENCE'],
-  JWT_ISSUER: ['', ''],
-  JWT_AUDIENCE: ['', ''],
+  JWT_SECRET: ['', 'signs the clients’ tokens (HS256), as the cluster checks them'],
+  JWT_ISSUER: ['', 'iss of the tokens; empty: none'],
+  JWT_AUDIENCE: ['', 'aud of the tokens; empty: none'],
+  // The recipe's own, and so not for people: when publishing begins, in ms since the epoch, and where the summary goes.
+  START_AT: ['', ''],
+  SUMMARY: ['', ''],
 } satisfies Record<string, [string, string]>;
 
 export type OptionName = keyof typeof table;
