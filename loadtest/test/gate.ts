@@ -7,8 +7,8 @@ export interface Gate extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Passes connections on to the instances in turn, past those that do not listen. */
-export async function startBalancer(ports: readonly number[]): Promise<Gate> {
+/** Passes connections on to the instances in turn, past those that do not listen. @param hold how long each waits, in ms */
+export async function startBalancer(ports: readonly number[], hold = () => 0): Promise<Gate> {
   const sockets = new Set<Socket>();
   let turn = 0;
   const server = createServer((client) => {
@@ -29,7 +29,7 @@ export async function startBalancer(ports: readonly number[]): Promise<Gate> {
         client.pipe(upstream).pipe(client);
       });
     };
-    attempt();
+    setTimeout(attempt, hold());
   });
   return listen(server, () => {
     for (const socket of sockets) socket.destroy();
@@ -39,8 +39,8 @@ export async function startBalancer(ports: readonly number[]): Promise<Gate> {
 /** A frame of the server that a client is to get: `send` may be called never, once or twice, now or later. */
 export type Meddle = (text: string, send: (text: string) => void) => void;
 
-/** Passes frames on; those with messages of rooms by way of `meddle`, which is made anew for each connection. */
-export async function startMeddler(target: string, createMeddle: () => Meddle): Promise<Gate> {
+/** Passes frames on; those of one type by way of `meddle`, which is made anew for each connection. */
+export async function startMeddler(target: string, createMeddle: () => Meddle, type = 'message'): Promise<Gate> {
   const server = createHttpServer();
   const wss = new WebSocketServer({
     noServer: true,
@@ -58,7 +58,7 @@ export async function startMeddler(target: string, createMeddle: () => Meddle): 
         const send = (text: string) => client.readyState === client.OPEN && client.send(text);
         for (const text of early.splice(0)) pass(text);
         function pass(text: string): void {
-          if (text.startsWith('{"type":"message"')) meddle(text, send);
+          if (text.startsWith(`{"type":"${type}"`)) meddle(text, send);
           else send(text);
         }
         forward = pass;

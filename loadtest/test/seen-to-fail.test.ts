@@ -1,11 +1,11 @@
-/** Each fault turns its own threshold red, and no other: so a green one says something. */
+/** Each fault turns its own thresholds red, and no other: so a green one says something. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type App, startApp } from '../../app/test/harness/app.ts';
 import { type RedisServer, startRedis } from '../../app/test/harness/redis.ts';
 import { SECRET } from '../../app/test/harness/tokens.ts';
-import { until } from '../../deploy/test/test-cluster.ts';
+import { freePorts, until } from '../../deploy/test/test-cluster.ts';
 import { type Meddle, startBalancer, startMeddler } from './gate.ts';
 import { startNginx, startPrometheus } from './parts.ts';
 import { runScript } from './run-script.ts';
@@ -27,7 +27,7 @@ const load = {
   ...{ CONNECT: '2s', DURATION: '6s', SETTLE: '4s', GAP_P99: '700' },
 };
 
-const leak = new URL('leak.ts', import.meta.url).href;
+const leak = (what: string) => ['--import', new URL(`leak.ts?${what}`, import.meta.url).href];
 
 /** Resolves once the instance has taken so many messages. */
 const published = (app: App, count: number) =>
@@ -92,15 +92,67 @@ function swapping(): Meddle {
   };
 }
 
+const repeatingDirects = (): Meddle => (text, send) => {
+  send(text);
+  if (text.includes('"room":"@me"')) send(text);
+};
+const keeping = (): Meddle => () => {};
+const mistaking = (): Meddle => (text, send) => send(text.replace('"pong"', '"ping"'));
+
 test.each([
-  ['repeats frames: doubled', repeating, 'doubled count==0'],
-  ['swaps frames: disordered', swapping, 'disordered count==0'],
-])('a proxy that %s', async (_what, createMeddle, threshold) => {
+  { does: 'repeats frames: doubled', meddle: repeating, red: ['doubled count==0'] },
+  { does: 'swaps frames: disordered', meddle: swapping, red: ['disordered count==0'] },
+  { does: 'repeats directs: doubled', meddle: repeatingDirects, name: 'chat', red: ['doubled count==0'] },
+  { does: 'keeps acks: verified', type: 'ack', meddle: keeping, red: ['clients_verified count==12'] },
+  { does: 'keeps an answer: proved', type: 'pong', meddle: keeping, name: 'smoke', red: ['proved count==156'] },
+  // What failed is not proved, either.
+  {
+    ...{ does: 'gives a wrong answer: failed, and proved', type: 'pong', meddle: mistaking, name: 'smoke' },
+    red: ['proved count==156', 'failed count==0'],
+  },
+])('a proxy that $does', async ({ type, meddle, name = 'steady', red: wanted }) => {
   await using app = await startInstance('app1');
-  await using gate = await startMeddler(app.origin, createMeddle);
+  await using gate = await startMeddler(app.origin, meddle, type);
   // 6 clients publish 31 messages each in a room: the last is never one to be held back.
-  const { code, red } = await runScript(script('steady'), { ...load, URL: gate.url, DURATION: '6.2s' });
-  expect({ code, red }).toEqual({ code: 99, red: [threshold] });
+  const { code, red } = await runScript(script(name), { ...load, URL: gate.url, DURATION: '6.2s' });
+  expect({ code, red }).toEqual({ code: 99, red: wanted });
+});
+
+test('nothing that makes clients move: reconnects', async () => {
+  await using app = await startInstance('app1');
+  const { code, red } = await runScript(script('rolling'), { ...load, URL: `${app.origin}/ws`, DURATION: '3s' });
+  expect({ code, red }).toEqual({ code: 99, red: ['reconnects count>=12'] });
+});
+
+test('an instance that is told to end instead of killed: ended 1006', async () => {
+  await using app1 = await startInstance('app1');
+  await using app2 = await startInstance('app2');
+  // As NGINX would, it sends nobody to an instance that drains.
+  let hold = 0;
+  await using gate = await startBalancer([app1.port, app2.port], () => hold);
+  const { code, red } = await runScript(script('crash'), { ...load, URL: gate.url }, [], {
+    async whileRunning() {
+      await published(app1, 30);
+      hold = 2000;
+      await app1.stop();
+    },
+  });
+  expect({ code, red }).toEqual({ code: 99, red: ['ended_1006 count>=1'] });
+});
+
+test('a proxy that keeps those waiting who come back: back after', async () => {
+  await using app1 = await startInstance('app1');
+  await using app2 = await startInstance('app2');
+  let hold = 0;
+  await using gate = await startBalancer([app1.port, app2.port], () => hold);
+  const { code, red } = await runScript(script('crash'), { ...load, URL: gate.url, SETTLE: '12s' }, [], {
+    async whileRunning() {
+      await published(app1, 30);
+      hold = 6000;
+      await app1.kill();
+    },
+  });
+  expect({ code, red }).toEqual({ code: 99, red: ['back_after p(99)<=5000'] });
 });
 
 test('NGINX that counts failures, as it does by default: refused', async () => {
@@ -143,19 +195,55 @@ test('an instance that stalls: latency', async () => {
   });
 });
 
+/** Histories are full long before the memory is first looked at: what grows after that is a leak. */
+const full = { HISTORY_SIZE: '50', RECENT_FRAMES_BYTES: '1000000' };
+
 test.each([
-  ['nothing leaks: green', [], []],
-  ['a listener leaks with every message: memory', ['--import', leak], ['memory_growth max<5']],
-])('%s', async (_what, nodeArgs, wanted) => {
-  // Histories are full long before the memory is first looked at: what grows after that is a leak.
-  const full = { HISTORY_SIZE: '50', RECENT_FRAMES_BYTES: '1000000' };
-  await using app = await startInstance('app1', full, nodeArgs);
+  ['nothing leaks: green', [], { CLIENTS: '40', ROOMS: '20', DURATION: '24s' }, []],
+  [
+    'a listener leaks with every message: memory',
+    ...([leak('listeners'), { CLIENTS: '40', ROOMS: '20', DURATION: '24s' }, ['memory_growth max<5']] as const),
+  ],
+  ['an open file leaks with every message: handles', leak('files'), { DURATION: '10s' }, ['handle_growth max<5']],
+] as const)('%s', async (_what, nodeArgs, more, wanted) => {
+  await using app = await startInstance('app1', full, [...nodeArgs]);
   const { internalPort } = await app.log('listening');
   await using prometheus = await startPrometheus([`127.0.0.1:${internalPort}`]);
-  const { red } = await runScript(script('soak'), {
-    ...load,
-    ...{ URL: `${app.origin}/ws`, PROMETHEUS: prometheus.url, DURATION: '24s' },
-    ...{ CLIENTS: '40', ROOMS: '20', RATE: '5' },
-  });
-  expect(red).toEqual(wanted);
+  const env = { ...load, ...more, URL: `${app.origin}/ws`, PROMETHEUS: prometheus.url };
+  const { code, red } = await runScript(script('soak'), env);
+  expect({ code, red }).toEqual({ code: wanted.length > 0 ? 99 : 0, red: wanted });
+});
+
+test('a Prometheus that knows no instance: watched', async () => {
+  await using app = await startInstance('app1');
+  await using prometheus = await startPrometheus([]);
+  const env = { ...load, URL: `${app.origin}/ws`, PROMETHEUS: prometheus.url, DURATION: '3s' };
+  const { code, red } = await runScript(script('soak'), env);
+  expect({ code, red }).toEqual({ code: 99, red: ['watched count>=1'] });
+});
+
+test('an instance that is restarted late: unwatched', async () => {
+  const port = await freePorts();
+  const other = { INTERNAL_PORT: String(port) };
+  await using app1 = await startInstance('app1', full);
+  const app2 = await startInstance('app2', other);
+  await using again = new AsyncDisposableStack();
+  again.use(app2);
+  const { internalPort } = await app1.log('listening');
+  await using prometheus = await startPrometheus([`127.0.0.1:${internalPort}`, `127.0.0.1:${port}`]);
+  const env = { ...load, CLIENTS: '4', RATE: '2', DURATION: '12s' };
+  const { code, red } = await runScript(
+    script('soak'),
+    { ...env, URL: `${app1.origin}/ws`, PROMETHEUS: prometheus.url },
+    [],
+    {
+      async whileRunning() {
+        // After 8.5 of the 12 s.
+        await published(app1, 68);
+        await app2.kill();
+        again.use(await startInstance('app2', other));
+      },
+    },
+  );
+  expect({ code, red }).toEqual({ code: 99, red: ['unwatched count==0'] });
 });
