@@ -243,6 +243,18 @@ describe('what happened', () => {
     ]);
   });
 
+  test('counts clients that others had before the killed one was missed', () => {
+    const { text } = told(
+      history({
+        up: { app1: [1, 1, 0, 0], app2: [1, 1, 1, 1] },
+        starts: { app1: [-900, -900], app2: [-900, -900, -900, -900] },
+        connections: { app1: [30, 30] },
+        opened: { app2: [30, 55, 60, 60] },
+      }),
+    )[0] as { text: string };
+    expect(text).toContain('Clients opened 30 connections');
+  });
+
   test('is not yet known to have lost nothing while clients are away', () => {
     const rows = (points: number) => ({
       up: { app1: [1, 0, ...Array(points).fill(0)], app2: [1, 1, ...Array(points).fill(1)] },

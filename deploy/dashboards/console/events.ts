@@ -201,7 +201,7 @@ function tellAlone(end: End, ends: readonly End[], history: History): InstanceEv
   const { instance, began, ended, held } = end;
   const next = ends.find((each) => each.began > began)?.began ?? Number.POSITIVE_INFINITY;
   const until = Math.max(ended + history.step, Math.min(ended + SETTLE_SECONDS, next - history.step));
-  const { lost, text } = became(history, began - history.step, until, held);
+  const { lost, text } = became(history, justBefore(began, history), until, held);
   const connections = count(held, 'connection');
   return end.kind === 'killed'
     ? {
@@ -216,7 +216,7 @@ function tellAlone(end: End, ends: readonly End[], history: History): InstanceEv
 
 /** One line for each; what became of their clients can only be told for all of them together. */
 function tellRoll(roll: readonly End[], rebalances: readonly Rebalance[], history: History): InstanceEvent[] {
-  const from = (roll[0]?.began ?? 0) - history.step;
+  const from = justBefore(roll[0]?.began ?? 0, history);
   const ended = Math.max(...roll.map((end) => end.ended));
   const evened = roll.length > 1 ? rebalances.filter(({ at }) => at > from && at <= ended + SETTLE_SECONDS) : [];
   const to = Math.max(ended, ...evened.map(({ until }) => until));
@@ -245,6 +245,9 @@ function tellRoll(roll: readonly End[], rebalances: readonly Rebalance[], histor
     ...lines,
   ];
 }
+
+/** Each is looked at at a time of its own: others may have had the first clients when one was last seen to be well. */
+const justBefore = (began: number, { step }: History) => began - 2 * step;
 
 /** What the instances saw, between two times, of so many clients that had to move. */
 function became(
