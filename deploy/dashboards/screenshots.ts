@@ -30,6 +30,7 @@ const members: { client: Client; room: string; moves: number; seen: number[] }[]
 let browser: Browser | undefined;
 
 const desktop: BrowserContextOptions = { viewport: { width: 1440, height: 900 } };
+const high: BrowserContextOptions = { viewport: { width: 1440, height: 1480 } };
 const phone: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
   ...{ deviceScaleFactor: 2, isMobile: true, hasTouch: true },
@@ -107,10 +108,11 @@ try {
   await connect(await cluster.token('ada'));
   await seconds(45);
   await shoot('rest', 'overview?refresh=5', desktop);
+  await shoot('rest-phone', 'overview?refresh=5', phone);
 
   const talking = talk();
   await seconds(60);
-  await shoot('load', 'overview?refresh=5', { ...desktop, colorScheme: 'dark' });
+  await shoot('load', 'overview?refresh=5', { ...high, colorScheme: 'dark' });
   await shoot('load-phone', 'overview?refresh=5', phone);
 
   await cluster.make('kill', { INSTANCE: 'app2' });
@@ -121,7 +123,7 @@ try {
   await seconds(15);
 
   const rolled = cluster.make('rolling-restart');
-  const watching = await open('deploy?refresh=5', desktop);
+  const watching = await open('deploy?refresh=5', high);
   await until(
     'an instance is seen to drain',
     60_000,
@@ -135,8 +137,8 @@ try {
   await shoot('rolled', 'deploy?refresh=5', { viewport: { width: 1440, height: 1280 } });
   await shoot('rolled-dark', 'deploy?refresh=5', { ...desktop, colorScheme: 'dark' });
   await shoot('rolled-phone', 'deploy?refresh=5', { ...phone, colorScheme: 'dark' });
-  await shoot('instance', 'instance?refresh=5&instance=app2', desktop);
-  await shoot('parts', 'parts?refresh=5', desktop);
+  await shoot('instance', 'instance?refresh=5&instance=app2', high);
+  await shoot('parts', 'parts?refresh=5', high);
 
   clearInterval(talking);
   await seconds(3);
