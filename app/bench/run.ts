@@ -1,9 +1,14 @@
 /**
- * Compares two servers, side by side in one run, by the CPU that they use for one delivery:
  *   npm run bench [-- NAME...]
- * Rounds alternate, and each pair begins with the other server, so that what happens to the machine meanwhile
- * happens to both. What counts is the ratio and its spread over the pairs; times of two runs are not comparable.
+ *
+ * Comparisons, which are what runs without a name: two servers, side by side in one run, by the CPU that they use for
+ * one delivery. Rounds alternate, and each pair begins with the other server, so that what happens to the machine
+ * meanwhile happens to both. What counts is the ratio and its spread over the pairs; times of two runs are not comparable.
+ *
+ * Figures, for docs/capacity.md: what this machine does, with servers, Redis and clients on it.
  */
+import { cpus } from 'node:os';
+import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
 import { startServer } from './server.ts';
 
@@ -98,10 +103,22 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const names = process.argv.slice(2);
-for (const name of names.length > 0 ? names : Object.keys(comparisons)) {
+const figures: Readonly<Record<string, () => Promise<void>>> = { joins };
+
+async function runCase(name: string): Promise<void> {
   const comparison = comparisons[name];
-  if (!comparison) throw new Error(`there is no ${name}: they are ${Object.keys(comparisons).join(', ')}`);
-  await shareOfMetrics(comparison);
-  await compare(comparison);
+  const figure = figures[name];
+  if (comparison) {
+    await shareOfMetrics(comparison);
+    await compare(comparison);
+  } else if (figure) {
+    await figure();
+  } else {
+    const known = [...Object.keys(comparisons), ...Object.keys(figures)];
+    throw new Error(`there is no ${name}: they are ${known.join(', ')}`);
+  }
 }
+
+console.log(`${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}`);
+const names = process.argv.slice(2);
+for (const name of names.length > 0 ? names : Object.keys(comparisons)) await runCase(name);

@@ -3,10 +3,15 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { createAuth } from '../src/auth.ts';
 
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-export const SECRET = 'a-secret-of-the-benchmarks-0123456789';
+const SECRET = 'a-secret-of-the-benchmarks-0123456789';
+const auth = createAuth({ secret: SECRET, issuer: '', audience: '' });
+
+/** Of the user with this number. */
+export const tokenFor = (index: number) => auth.sign({ userId: `u${index}`, username: `u${index}` }, 3_600_000);
 
 export interface BenchServer {
   readonly origin: string;
@@ -20,7 +25,10 @@ export interface BenchServer {
 }
 
 /** @param replace modules of app/src by name, and what of this folder stands in their place */
-export async function startServer(replace: Readonly<Record<string, string>> = {}): Promise<BenchServer> {
+export async function startServer(
+  replace: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>> = {},
+): Promise<BenchServer> {
   const child = fork(path('../src/main.ts'), {
     execArgv: ['--import', path('inside.ts')],
     env: {
@@ -30,10 +38,11 @@ export async function startServer(replace: Readonly<Record<string, string>> = {}
       PORT: '0',
       INTERNAL_PORT: '0',
       JWT_SECRET: SECRET,
-      // Redis would share the machine's cores: what is compared here is the instance.
+      // Redis would share the machine's cores: what is compared is the instance.
       BROKER: 'memory',
       RATE_LIMIT_PER_MINUTE: '1000000',
       RATE_LIMIT_BURST: '1000000',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
