@@ -10,6 +10,7 @@
 import { cpus } from 'node:os';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
+import { scripts } from './scripts.ts';
 import { startServer } from './server.ts';
 
 interface Comparison {
@@ -103,7 +104,7 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const figures: Readonly<Record<string, () => Promise<void>>> = { joins };
+const figures: Readonly<Record<string, () => Promise<void>>> = { joins, scripts };
 
 async function runCase(name: string): Promise<void> {
   const comparison = comparisons[name];
