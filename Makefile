@@ -86,7 +86,7 @@ test: install
 	@sh deploy/cluster/install.sh nginx redis-server prometheus chromium
 	@npm test --silent
 
-## bench: what parts of the app cost, side by side; figures of this machine ([CASE=metrics|joins|scripts])
+## bench: what parts of the app cost, side by side; figures of this machine ([CASE=metrics|joins|wave|scripts])
 bench: install
 	@npm run --silent bench -- $(CASE)
 

@@ -12,6 +12,7 @@ import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
 import { scripts } from './scripts.ts';
 import { startServer } from './server.ts';
+import { wave } from './wave.ts';
 
 interface Comparison {
   /** What is looked at, against what. */
@@ -104,7 +105,7 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const figures: Readonly<Record<string, () => Promise<void>>> = { joins, scripts };
+const figures: Readonly<Record<string, () => Promise<void>>> = { joins, wave, scripts };
 
 async function runCase(name: string): Promise<void> {
   const comparison = comparisons[name];
