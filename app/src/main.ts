@@ -33,6 +33,9 @@ import { createTimerWheel } from './timer-wheel.ts';
 import { createTokenExpiry } from './token-expiry.ts';
 import { createUpgrade } from './upgrade.ts';
 
+/** Handshakes that may wait when everyone comes back at once; the kernel cuts it to net.core.somaxconn. Node's own is 511. */
+const BACKLOG = 4096;
+
 /** sysexits.h: something is wrong with the configuration. */
 const EX_CONFIG = 78;
 
@@ -260,7 +263,7 @@ logger.info(
 );
 
 async function listen(server: Server, port: number): Promise<void> {
-  server.listen(port, config.HOST);
+  server.listen({ port, host: config.HOST, backlog: BACKLOG });
   await once(server, 'listening');
 }
 
