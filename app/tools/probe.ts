@@ -146,7 +146,7 @@ function judge(probes: readonly Probe[]): { lost: number; doubled: number; disor
 
 function describe({ refused, gaps }: Period) {
   const sorted = [...gaps.values()].sort((a, b) => a - b);
-  const gap = (p: number) => Number((percentile(sorted, p) || 0).toFixed(1));
+  const gap = (p: number) => Number(percentile(sorted, p).toFixed(1));
   return { refused, gapP50Ms: gap(0.5), gapP99Ms: gap(0.99), gapMaxMs: gap(1) };
 }
 

@@ -60,7 +60,7 @@ beforeAll(async () => {
   await until(
     'Prometheus has found the instances',
     60_000,
-    async () => (await query('up{job="app"} == 1')).length === 3,
+    async () => (await cluster.query('up{job="app"} == 1')).length === 3,
   );
   await speedUp();
   await connect(CLIENTS, (index) => `127.0.${index + 1}.1`);
@@ -103,10 +103,6 @@ async function prometheus<T>(path: string): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${cluster.settings['PROMETHEUS_PORT']}/api/v1/${path}`);
   return ((await response.json()) as { data: T }).data;
 }
-
-const query = async (promql: string) =>
-  (await prometheus<{ result: { metric: Record<string, string> }[] }>(`query?query=${encodeURIComponent(promql)}`))
-    .result;
 
 async function firing(): Promise<string[]> {
   const { alerts } = await prometheus<{ alerts: { state: string; labels: { alertname: string } }[] }>('alerts');
@@ -186,13 +182,13 @@ describe('a rolling restart under clients', () => {
     await until(
       'there is a past',
       60_000,
-      async () => (await query('cluster:ws_connections:sum offset 30s')).length > 0,
+      async () => (await cluster.query('cluster:ws_connections:sum offset 30s')).length > 0,
     );
     const roll = cluster.make('rolling-restart');
     const { code, stderr } = await during(100, () => clients[0]?.send('chat', { content: 'still here' }), roll);
     expect(code, stderr).toBe(0);
     expect(clients.flatMap(({ moves }) => moves).length).toBeGreaterThanOrEqual(CLIENTS);
-    expect(await query('count_over_time(ALERTS{alertstate="firing"}[5m])')).toEqual([]);
+    expect(await cluster.query('count_over_time(ALERTS{alertstate="firing"}[5m])')).toEqual([]);
     expect(told).toEqual([]);
   });
 });
@@ -262,7 +258,7 @@ describe('a fault is told at the webhook:', () => {
   test('NGINX that is restarted, and all who come back', async () => {
     // A deploy explains it for so long.
     const deploy = 'max_over_time(ws_draining[45s]) == 1 or changes(process_start_time_seconds{job="app"}[45s]) > 0';
-    await until('no deploy is near', 60_000, async () => (await query(deploy)).length === 0);
+    await until('no deploy is near', 60_000, async () => (await cluster.query(deploy)).length === 0);
     const since = performance.now();
     await kill('nginx');
     await repair();

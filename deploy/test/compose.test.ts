@@ -147,12 +147,7 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     leave();
   });
 
-  async function scraped(): Promise<string[]> {
-    const { urls } = await cluster.status();
-    const response = await fetch(`${urls.prometheus}/api/v1/query?query=up==1`);
-    const { data } = (await response.json()) as { data: { result: { metric: Record<string, string> }[] } };
-    return data.result.flatMap(({ metric }) => (metric['job'] === 'app' ? [metric['instance'] ?? ''] : [])).sort();
-  }
+  const scraped = async () => (await cluster.query('up{job="app"} == 1')).map(({ instance }) => instance).sort();
 
   test('rolls under 300 clients and a stream of new ones: none refused, none late, every instance exits 0', async () => {
     await connect(300, 100);
@@ -243,15 +238,10 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
   });
 
   test('watches Redis and NGINX, shows the dashboards, and tells a webhook that NGINX is down', async () => {
-    const prometheus = `http://127.0.0.1:${cluster.settings['PROMETHEUS_PORT']}`;
-    const query = async (promql: string) => {
-      const response = await fetch(`${prometheus}/api/v1/query?query=${encodeURIComponent(promql)}`);
-      return ((await response.json()) as { data: { result: unknown[] } }).data.result;
-    };
     for (const promql of ['redis_up == 1', 'nginx_up == 1']) {
-      await until(promql, 30_000, async () => (await query(promql)).length === 1);
+      await until(promql, 30_000, async () => (await cluster.query(promql)).length === 1);
     }
-    const page = await fetch(`${prometheus}/consoles/wsfleet.html`);
+    const page = await fetch(`http://127.0.0.1:${cluster.settings['PROMETHEUS_PORT']}/consoles/wsfleet.html`);
     expect(page.status).toBe(200);
     expect(await page.text()).toContain('<title>wsfleet</title>');
 

@@ -233,20 +233,12 @@ describe('the native driver', () => {
     leave();
   });
 
-  /** The labels of what an instant query finds. */
-  async function query(promql: string): Promise<Record<string, string>[]> {
-    const { urls } = await cluster.status();
-    const response = await fetch(`${urls.prometheus}/api/v1/query?query=${encodeURIComponent(promql)}`);
-    const { data } = (await response.json()) as { data: { result: { metric: Record<string, string> }[] } };
-    return data.result.map(({ metric }) => metric);
-  }
-
-  const scraped = async () => (await query('up{job="app"} == 1')).map(({ instance }) => instance).sort();
+  const scraped = async () => (await cluster.query('up{job="app"} == 1')).map(({ instance }) => instance).sort();
 
   test('watches Redis and NGINX', async () => {
     const documented = around.map(([name = '']) => name);
     for (const promql of ['redis_up == 1', 'nginx_up == 1', 'redis_memory_max_bytes > 0', ...documented]) {
-      await until(promql, 30_000, async () => (await query(promql)).length === 1);
+      await until(promql, 30_000, async () => (await cluster.query(promql)).length === 1);
     }
   });
 

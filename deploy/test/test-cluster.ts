@@ -38,6 +38,8 @@ export interface TestCluster {
   /** Runs `make -s TARGET NAME=VALUE...`; never rejects for a failure of the target. */
   make(target: string, settings?: Readonly<Record<string, string>>): Promise<Output>;
   status(): Promise<Status>;
+  /** The labels of what an instant query finds in its Prometheus. */
+  query(promql: string): Promise<Record<string, string>[]>;
   /** A token of the demo endpoint, fetched through NGINX. */
   token(name: string): Promise<string>;
   /** Stops all and removes what it left on disk. */
@@ -77,6 +79,12 @@ export async function createTestCluster(settings: Readonly<Record<string, string
     make,
     async status() {
       return JSON.parse((await make('status', { JSON: '1' })).stdout) as Status;
+    },
+    async query(promql) {
+      const search = new URLSearchParams({ query: promql });
+      const response = await fetch(`http://127.0.0.1:${own['PROMETHEUS_PORT']}/api/v1/query?${search}`);
+      const { data } = (await response.json()) as { data: { result: { metric: Record<string, string> }[] } };
+      return data.result.map(({ metric }) => metric);
     },
     async token(name) {
       const response = await fetch(`http://127.0.0.1:${base + 101}/demo/token`, {

@@ -41,6 +41,8 @@ interface Stream {
   offsets: Map<number, number>;
 }
 
+const unsent = () => ({ published: 0, acknowledged: 0, offsets: new Map<number, number>() });
+
 export interface Judgement {
   expected: number;
   /** Missing, and the member was not told. */
@@ -123,9 +125,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       readers,
       interval: options.interval,
       send: (content: string) => publisher.client.chat(content, room),
-      published: 0,
-      acknowledged: 0,
-      offsets: new Map(),
+      ...unsent(),
     }));
   });
   const [, second] = members;
@@ -138,9 +138,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       readers: members,
       interval: 1000,
       send: (content) => second.client.chat(content),
-      published: 0,
-      acknowledged: 0,
-      offsets: new Map(),
+      ...unsent(),
     },
     {
       publisher: second,
@@ -148,9 +146,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       readers: [last],
       interval: options.interval,
       send: (content) => second.client.direct({ userId: last.userId }, content),
-      published: 0,
-      acknowledged: 0,
-      offsets: new Map(),
+      ...unsent(),
     },
   );
 

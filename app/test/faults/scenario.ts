@@ -146,12 +146,12 @@ export function createRunner(options: { size: Size; seed: number }): {
   };
 }
 
-export const percentileOf = (values: readonly number[], p: number): number =>
-  percentile(
-    [...values].sort((a, b) => a - b),
-    p,
-  );
+const ascending = (values: readonly number[]) => [...values].sort((a, b) => a - b);
+
+export const percentileOf = (values: readonly number[], p: number): number => percentile(ascending(values), p);
 
 /** Percentiles for a note, in ms. */
-export const spread = (values: readonly number[]): string =>
-  [0.5, 0.99, 1].map((p) => percentileOf(values, p).toFixed(1)).join(' / ');
+export function spread(values: readonly number[]): string {
+  const sorted = ascending(values);
+  return [0.5, 0.99, 1].map((p) => percentile(sorted, p).toFixed(1)).join(' / ');
+}
