@@ -26,12 +26,12 @@ test('no import breaks the rules of the architecture', () => script('imports'), 
 test('the dependency rules see a forbidden import', async () => {
   const folder = await mkdtemp(join(root, 'app/src/broker/forbidden-'));
   try {
-    await writeFile(join(folder, 'wrong.ts'), "import '../../hub.ts';\nimport 'express';\n");
+    await writeFile(join(folder, 'wrong.ts'), "import '../../rooms/hub.ts';\nimport 'express';\n");
     const failed = await run('npx', ['depcruise', '--config', '.dependency-cruiser.mjs', folder], options).catch(
       (error: { stdout: string }) => error,
     );
     expect(failed).toHaveProperty('code');
-    expect(failed.stdout).toMatch(/broker\/: .*wrong\.ts → app\/src\/hub\.ts/);
+    expect(failed.stdout).toMatch(/broker\/: .*wrong\.ts → app\/src\/rooms\/hub\.ts/);
     expect(failed.stdout).toMatch(/express-in-http\/: .*wrong\.ts/);
   } finally {
     await rm(folder, { recursive: true });

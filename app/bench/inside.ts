@@ -16,7 +16,7 @@ registerHooks({
   },
 });
 
-const METRICS = /\/app\/src\/metrics\.ts$|\/prom-client\//;
+const METRICS = /\/app\/src\/observability\/metrics\.ts$|\/prom-client\//;
 const SAMPLE_EVERY = 100; // microseconds
 
 const session = new Session();

@@ -1,10 +1,10 @@
 /** In place of metrics.ts: takes everything and counts nothing. */
-import { type MetricRow, metricTable } from '../src/metric-table.ts';
-import type { Metrics } from '../src/metrics.ts';
+import { type MetricRow, metricDefinitions } from '../src/observability/metric-definitions.ts';
+import type { Metrics } from '../src/observability/metrics.ts';
 
 export function createMetrics(): Metrics {
   const nothing = () => undefined;
-  const silent = (Object.entries(metricTable) as [string, MetricRow][]).map(
+  const silent = (Object.entries(metricDefinitions) as [string, MetricRow][]).map(
     ([key, { type }]) => [key, type === 'histogram' ? { observe: nothing } : { inc: nothing }] as const,
   );
   return {

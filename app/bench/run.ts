@@ -28,7 +28,7 @@ interface Comparison {
 const PAIRS = 16;
 const ROUNDS = 4;
 
-const withoutMetrics = { 'metrics.ts': './no-metrics.ts' };
+const withoutMetrics = { 'observability/metrics.ts': './no-metrics.ts' };
 const closed10: Shape = { rooms: 10, members: 100, publishers: 4 };
 const pairs: Shape = { rooms: 500, members: 2, publishers: 1 };
 

@@ -1,7 +1,7 @@
 /** What the broker's scripts cost Redis: each call by itself (`INFO commandstats`), and all that Redis does for it. */
 import { createRedisBroker } from '../src/broker/redis-broker.ts';
 import { createRedisLink } from '../src/broker/redis-link.ts';
-import { createLogger } from '../src/logger.ts';
+import { createLogger } from '../src/observability/logger.ts';
 import { encodeOpenMessage, type Position } from '../src/protocol.ts';
 import type { RedisServer } from '../test/harness/redis.ts';
 import { redisCpu, withRedis } from './redis.ts';

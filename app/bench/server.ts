@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { createAuth } from '../src/auth.ts';
+import { createAuth } from '../src/connection/auth.ts';
 
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 

@@ -6,12 +6,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, BrokerUnavailable } from './broker/broker.ts';
-import { type Channels, channelOf, channelOfClient, channelOfUser, ownChannels } from './channels.ts';
-import type { Connection } from './connection.ts';
-import type { Drain } from './drain.ts';
-import type { Hub } from './hub.ts';
-import type { Logger } from './logger.ts';
-import type { Metrics } from './metrics.ts';
+import type { Connection } from './connection/connection.ts';
+import type { Drain } from './lifecycle/drain.ts';
+import type { Logger } from './observability/logger.ts';
+import type { Metrics } from './observability/metrics.ts';
+import type { Throughput } from './observability/throughput.ts';
 import {
   closeBody,
   type ErrorCode,
@@ -23,9 +22,10 @@ import {
   ROOM_PATTERN,
   type ServerMessages,
 } from './protocol.ts';
-import type { Reader, Recovery } from './room-feed.ts';
-import { memberOf, type Roster } from './roster.ts';
-import type { Throughput } from './throughput.ts';
+import type { Hub } from './rooms/hub.ts';
+import { memberOf, type PresenceEvents } from './rooms/presence-events.ts';
+import type { Reader, Recovery } from './rooms/room-feed.ts';
+import { channelOf, channelOfClient, channelOfUser, ownChannels, type Subscriptions } from './rooms/subscriptions.ts';
 
 /** A command that the instance does not carry out, and why. A value, not an exception: the other side did it. */
 export interface Refusal {
@@ -108,8 +108,8 @@ export function createInstance(options: {
   version: string;
   hub: Hub<Connection>;
   broker: Broker;
-  channels: Channels;
-  roster: Roster;
+  channels: Subscriptions;
+  presenceEvents: PresenceEvents;
   drain: Drain;
   metrics: Metrics;
   throughput: Throughput;
@@ -117,7 +117,7 @@ export function createInstance(options: {
   maxRooms: number;
   greeting: Pick<ServerMessages['connected'], 'heartbeat' | 'limits'>;
 }): Instance {
-  const { id, hub, broker, channels, roster, metrics, throughput, logger } = options;
+  const { id, hub, broker, channels, presenceEvents, metrics, throughput, logger } = options;
   /** Whether messages are followed, as in channels.ts. */
   const following = logger.isLevelEnabled('debug');
   const leaving = new Set<Connection>();
@@ -226,7 +226,7 @@ export function createInstance(options: {
       for (const channel of ownChannels(connection)) channels.detach(connection, channel);
       for (const room of connection.rooms) {
         channels.detach(connection, channelOf(connection, room));
-        void roster.leave(connection, room, goodbye);
+        void presenceEvents.leave(connection, room, goodbye);
       }
       connection.rooms.clear();
     },
@@ -251,7 +251,7 @@ export function createInstance(options: {
         const feed = await channels.feed(name);
         // Closed meanwhile: it has left already, and entering it now would leave a ghost.
         if (connection.state !== 'open') return undefined;
-        const memberCount = await roster.enter(connection, room);
+        const memberCount = await presenceEvents.enter(connection, room);
         await feed.catchUp(
           readerFor(connection, room, name, (recovery) => begin({ ...recovery, memberCount })),
           position,
@@ -261,7 +261,7 @@ export function createInstance(options: {
         if (!already && connection.rooms.delete(room)) {
           channels.detach(connection, name);
           // It may have been entered all the same.
-          void roster.leave(connection, room, true);
+          void presenceEvents.leave(connection, room, true);
         }
         throw error;
       }
@@ -270,7 +270,7 @@ export function createInstance(options: {
     async leave(connection, room) {
       if (!connection.rooms.delete(room)) return notInRoom(room);
       channels.detach(connection, channelOf(connection, room));
-      await roster.leave(connection, room, true);
+      await presenceEvents.leave(connection, room, true);
       return undefined;
     },
 
@@ -296,7 +296,7 @@ export function createInstance(options: {
 
     async members(connection, room) {
       if (!connection.rooms.has(room) || room.startsWith('@')) return notInRoom(room);
-      return roster.list(room);
+      return presenceEvents.list(room);
     },
 
     async drain() {

@@ -3,35 +3,35 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import packageJson from '../package.json' with { type: 'json' };
-import { createAuth } from './auth.ts';
 import type { Broker, BrokerHandlers } from './broker/broker.ts';
 import { createMemoryBroker } from './broker/memory-broker.ts';
 import { createRedisBroker } from './broker/redis-broker.ts';
 import { createRedisLink } from './broker/redis-link.ts';
-import { type Channels, createChannels } from './channels.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
-import type { Connection, ConnectionOptions } from './connection.ts';
-import { createDrain } from './drain.ts';
+import { createAuth } from './connection/auth.ts';
+import type { Connection, ConnectionOptions } from './connection/connection.ts';
+import { createHeartbeat } from './connection/heartbeat.ts';
+import { createTokenExpiry } from './connection/token-expiry.ts';
+import { createUpgrade } from './connection/upgrade.ts';
 import { createDispatch } from './handlers/dispatch.ts';
 import { handlers } from './handlers/index.ts';
-import { createHeartbeat } from './heartbeat.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { createPublicApp } from './http/public-app.ts';
-import { createHub } from './hub.ts';
 import { createInstance } from './instance.ts';
-import { labelValues } from './label-values.ts';
-import { createLogger } from './logger.ts';
-import { createMetrics } from './metrics.ts';
+import { createDrain } from './lifecycle/drain.ts';
+import { createShutdown } from './lifecycle/shutdown.ts';
+import { metricLabels } from './metric-labels.ts';
+import { createLogger } from './observability/logger.ts';
+import { createMetrics } from './observability/metrics.ts';
+import { createThroughput } from './observability/throughput.ts';
 import { createMemoryPresence } from './presence/memory-presence.ts';
 import type { OnGone, Presence } from './presence/presence.ts';
 import { createRedisPresence } from './presence/redis-presence.ts';
-import { createRecentFrames } from './recent-frames.ts';
-import { createRoster, type Roster } from './roster.ts';
-import { createShutdown } from './shutdown.ts';
-import { createThroughput } from './throughput.ts';
+import { createHub } from './rooms/hub.ts';
+import { createPresenceEvents, type PresenceEvents } from './rooms/presence-events.ts';
+import { createRecentFrames } from './rooms/recent-frames.ts';
+import { createSubscriptions, type Subscriptions } from './rooms/subscriptions.ts';
 import { createTimerWheel } from './timer-wheel.ts';
-import { createTokenExpiry } from './token-expiry.ts';
-import { createUpgrade } from './upgrade.ts';
 
 /** Handshakes that may wait when everyone comes back at once; the kernel cuts it to net.core.somaxconn. Node's own is 511. */
 const BACKLOG = 4096;
@@ -51,7 +51,7 @@ function readConfig(): Config {
 
 const config = readConfig();
 const logger = createLogger({ instanceId: config.INSTANCE_ID, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
-const metrics = createMetrics(labelValues);
+const metrics = createMetrics(metricLabels);
 const throughput = createThroughput();
 const wheel = createTimerWheel();
 const hub = createHub<Connection>();
@@ -67,7 +67,7 @@ const brokerHandlers: BrokerHandlers = {
   handleAnnouncement: (...announcement) => channels.brokerHandlers.handleAnnouncement(...announcement),
   handleRestored: () => channels.brokerHandlers.handleRestored(),
 };
-const onGone: OnGone = (room, member, memberCount) => roster.handleGone(room, member, memberCount);
+const onGone: OnGone = (room, member, memberCount) => presenceEvents.handleGone(room, member, memberCount);
 const { broker, presence, connect } = createShared();
 
 function createShared(): { broker: Broker; presence: Presence; connect(): Promise<void> } {
@@ -94,7 +94,7 @@ function createShared(): { broker: Broker; presence: Presence; connect(): Promis
 }
 
 const recent = createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE });
-const channels: Channels = createChannels({
+const channels: Subscriptions = createSubscriptions({
   hub,
   broker,
   recent,
@@ -103,7 +103,12 @@ const channels: Channels = createChannels({
   logger,
   auditInterval: config.AUDIT_INTERVAL,
 });
-const roster: Roster = createRoster({ broker, presence, detailMax: config.PRESENCE_DETAIL_MAX, logger });
+const presenceEvents: PresenceEvents = createPresenceEvents({
+  broker,
+  presence,
+  detailMax: config.PRESENCE_DETAIL_MAX,
+  logger,
+});
 
 const instance = createInstance({
   id: config.INSTANCE_ID,
@@ -111,7 +116,7 @@ const instance = createInstance({
   hub,
   broker,
   channels,
-  roster,
+  presenceEvents,
   drain: createDrain({
     wheel,
     window: config.DRAIN_WINDOW,

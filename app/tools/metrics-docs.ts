@@ -3,9 +3,9 @@
  *   npm run metrics-docs
  */
 import { writeFileSync } from 'node:fs';
-import { labelValues } from '../src/label-values.ts';
-import { type MetricRow, metricTable } from '../src/metric-table.ts';
-import { BUCKETS } from '../src/metrics.ts';
+import { metricLabels } from '../src/metric-labels.ts';
+import { type MetricRow, metricDefinitions } from '../src/observability/metric-definitions.ts';
+import { BUCKETS } from '../src/observability/metrics.ts';
 
 export const file = new URL('../../docs/metrics.md', import.meta.url);
 
@@ -48,17 +48,17 @@ export function renderMetrics(): string {
         line(`\`${name}\``, type, unit, label && `\`${label}\``, ...words),
       ),
     ].join('\n');
-  const rows = (Object.values(metricTable) as MetricRow[]).map(
+  const rows = (Object.values(metricDefinitions) as MetricRow[]).map(
     ({ name, type, unit, label, help, normal }): Row => [name, type, unit, label?.name ?? '', help, normal],
   );
-  const labels = (Object.values(metricTable) as MetricRow[]).flatMap(({ name, type, label }) => {
+  const labels = (Object.values(metricDefinitions) as MetricRow[]).flatMap(({ name, type, label }) => {
     if (!label) return [];
-    const values = [...labelValues[label.values], ...(type === 'counter' ? ['other'] : [])];
+    const values = [...metricLabels[label.values], ...(type === 'counter' ? ['other'] : [])];
     return [line(`\`${name}\``, `\`${label.name}\``, values.join(', '))];
   });
   return `# Metrics
 
-Made from \`app/src/metric-table.ts\` by \`npm run metrics-docs\`; a test fails when this page, the table and what an instance
+Made from \`app/src/observability/metric-definitions.ts\` by \`npm run metrics-docs\`; a test fails when this page, the table and what an instance
 exposes are not the same. Each instance shows them at \`/metrics\` on its internal port; Prometheus adds \`instance\` (app1, app2, ...) and \`job\`.
 
 ${table(rows)}

@@ -1,6 +1,7 @@
 /** What the tools that sign their own tokens begin with: the app's configuration, and its way to sign. */
-import { type Auth, createAuth } from '../src/auth.ts';
+
 import { type Config, ConfigError, loadConfig } from '../src/config.ts';
+import { type Auth, createAuth } from '../src/connection/auth.ts';
 
 /** sysexits.h: something is wrong with the configuration. */
 const EX_CONFIG = 78;

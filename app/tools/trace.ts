@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
-import { createAuth } from '../src/auth.ts';
 import { loadConfig } from '../src/config.ts';
+import { createAuth } from '../src/connection/auth.ts';
 import type { ServerMessage } from '../src/protocol.ts';
 
 const MAX_ATTEMPTS = 256;

@@ -10,7 +10,7 @@ import type { Dashboard as GrafanaDashboard, Panel as GrafanaPanel } from '@graf
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { createAuth } from '../../app/src/auth.ts';
+import { createAuth } from '../../app/src/connection/auth.ts';
 import { find } from '../cluster/native/program.ts';
 import { writeFolder } from '../cluster/native/template.ts';
 import { CONSOLE, GRAFANA, makeAll } from '../dashboards/make.ts';

@@ -52,7 +52,7 @@ test('make dev prints a page and a token that work, restarts on a change, and na
     new RegExp(`Port ${port} is taken by node \\(pid \\d+\\)\\. Another one: make dev PORT=`),
   );
 
-  utimesSync(join(root, 'app/src/logger.ts'), new Date(), new Date());
+  utimesSync(join(root, 'app/src/observability/logger.ts'), new Date(), new Date());
   await until('the restart', 20_000, () => output().match(/listening on port/g)?.length === 2);
   await until('the client is back', 20_000, () => client.moves.length > 0 && client.instanceId === 'dev');
   client.close();

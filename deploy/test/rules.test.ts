@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type MetricRow, metricTable } from '../../app/src/metric-table.ts';
+import { type MetricRow, metricDefinitions } from '../../app/src/observability/metric-definitions.ts';
 
 interface Rule {
   alert?: string;
@@ -88,7 +88,7 @@ test('the runbooks have no section for an alert that is not', () => {
 });
 
 test('rules ask for metrics that there are, under the names that recorded ones have', () => {
-  const ours = (Object.values(metricTable) as MetricRow[]).flatMap(({ name, type }) =>
+  const ours = (Object.values(metricDefinitions) as MetricRow[]).flatMap(({ name, type }) =>
     type === 'histogram' ? [`${name}_bucket`] : [name],
   );
   const names = recorded.map(({ record }) => record ?? '');

@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { createClient } from 'redis';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../observability/logger.ts';
 import type { RedisLinkName } from './broker.ts';
 
 const PING_INTERVAL_MS = 1000;

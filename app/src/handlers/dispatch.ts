@@ -1,10 +1,10 @@
 /** One text frame in, one answer out: finds the handler, checks the payload against its schema, runs it. */
 import { BrokerUnavailable } from '../broker/broker.ts';
-import type { Connection } from '../connection.ts';
-import type { Logger } from '../logger.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Throughput } from '../observability/throughput.ts';
 import { parseClientMessage } from '../protocol.ts';
-import type { Throughput } from '../throughput.ts';
 import type { Context, Handler } from './handler.ts';
 
 export function createDispatch(options: {

@@ -1,10 +1,10 @@
 /** The shape of a handler: one file per message type, each listed in index.ts. */
 import type { z } from 'zod';
-import type { Auth } from '../auth.ts';
-import type { Connection } from '../connection.ts';
+import type { Auth } from '../connection/auth.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { TokenExpiry } from '../connection/token-expiry.ts';
 import type { Instance, Refusal } from '../instance.ts';
 import type { ServerMessages, ServerMessageType } from '../protocol.ts';
-import type { TokenExpiry } from '../token-expiry.ts';
 
 export interface Context {
   /** The sender's own name of the message. */

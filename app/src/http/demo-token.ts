@@ -1,7 +1,7 @@
 /** A token for whoever asks by a name: only while DEMO=true, for trying the kit out. */
 import express, { type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import type { Auth } from '../auth.ts';
+import type { Auth } from '../connection/auth.ts';
 
 const TTL_MS = 60 * 60 * 1000;
 

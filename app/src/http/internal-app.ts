@@ -2,8 +2,8 @@
 import express, { type Express } from 'express';
 import { z } from 'zod';
 import type { Instance } from '../instance.ts';
-import type { Logger } from '../logger.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
 import { handleErrors, notFound } from './errors.ts';
 
 const rebalanceBody = z.object({ connections: z.int().min(0) });

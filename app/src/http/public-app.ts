@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
-import type { Auth } from '../auth.ts';
-import type { Logger } from '../logger.ts';
+import type { Auth } from '../connection/auth.ts';
+import type { Logger } from '../observability/logger.ts';
 import { demoToken } from './demo-token.ts';
 import { handleErrors, notFound } from './errors.ts';
 import { serveTypeScript } from './typescript.ts';

@@ -12,7 +12,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisLink } from '../broker/redis-link.ts';
 import { loadScript } from '../broker/redis-script.ts';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../observability/logger.ts';
 import type { Member } from '../protocol.ts';
 import type { Change, OnGone, Presence } from './presence.ts';
 

@@ -18,14 +18,14 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     shows: 'lost',
   },
   'hole fill': {
-    file: 'src/room-feed.ts',
+    file: 'src/rooms/room-feed.ts',
     from: 'if (position.offset === cursor.offset + 1) emit(position.offset, body);',
     to: 'if (position.offset > cursor.offset) emit(position.offset, body);',
     scenario: 16,
     shows: 'lost',
   },
   audit: {
-    file: 'src/channels.ts',
+    file: 'src/rooms/subscriptions.ts',
     from: 'if (broker.ready) syncAll(auditedPart);',
     to: '',
     scenario: 16,

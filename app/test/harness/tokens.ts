@@ -1,5 +1,5 @@
 /** Tokens as the app signs them, with the tests' own secret. */
-import { createAuth } from '../../src/auth.ts';
+import { createAuth } from '../../src/connection/auth.ts';
 
 export const SECRET = 'a-secret-of-the-tests-0123456789abcdef';
 

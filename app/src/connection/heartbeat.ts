@@ -1,0 +1,43 @@
+/**
+ * Finds connections whose other end is gone: a ping every interval, and a pong within the timeout or the connection
+ * is closed with 4000. The first ping comes at a random point of the interval, so that many connections that
+ * opened together are not pinged together.
+ */
+
+import type { Entry, TimerWheel } from '../timer-wheel.ts';
+import type { Connection } from './connection.ts';
+
+export interface Heartbeat {
+  start(connection: Connection): void;
+  handlePong(connection: Connection): void;
+  stop(connection: Connection): void;
+}
+
+export function createHeartbeat(options: { wheel: TimerWheel; interval: number; timeout: number }): Heartbeat {
+  const { wheel, interval, timeout } = options;
+  const pending = new WeakMap<Connection, Entry>();
+
+  function ping(connection: Connection): void {
+    connection.ping();
+    pending.set(connection, wheel.schedule(timeout, expire, connection));
+  }
+
+  function expire(connection: Connection): void {
+    connection.close('HEARTBEAT_TIMEOUT');
+  }
+
+  return {
+    start: (connection) => void pending.set(connection, wheel.schedule(Math.random() * interval, ping, connection)),
+    handlePong(connection) {
+      const entry = pending.get(connection);
+      if (entry?.run !== expire) return;
+      entry.cancelled = true;
+      pending.set(connection, wheel.schedule(interval, ping, connection));
+    },
+    stop(connection) {
+      const entry = pending.get(connection);
+      if (entry) entry.cancelled = true;
+      pending.delete(connection);
+    },
+  };
+}

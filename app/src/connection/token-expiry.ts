@@ -1,0 +1,36 @@
+/** Tells the owner of a token that it is about to end, and closes the connection with 4001 when it has. */
+
+import type { Entry, TimerWheel } from '../timer-wheel.ts';
+import type { Connection } from './connection.ts';
+
+export interface TokenExpiry {
+  /** Watches the connection's token; again after a refresh. */
+  watch(connection: Connection): void;
+  stop(connection: Connection): void;
+}
+
+export function createTokenExpiry({ wheel, warning }: { wheel: TimerWheel; warning: number }): TokenExpiry {
+  const pending = new WeakMap<Connection, Entry>();
+  const left = (connection: Connection) => connection.user.expiresAt - Date.now();
+
+  function warn(connection: Connection): void {
+    connection.send('token_expiring', { expiresAt: connection.user.expiresAt });
+    pending.set(connection, wheel.schedule(left(connection), expire, connection));
+  }
+
+  const expire = (connection: Connection) => connection.close('TOKEN_EXPIRED');
+
+  function stop(connection: Connection): void {
+    const entry = pending.get(connection);
+    if (entry) entry.cancelled = true;
+    pending.delete(connection);
+  }
+
+  return {
+    watch(connection) {
+      stop(connection);
+      pending.set(connection, wheel.schedule(left(connection) - warning, warn, connection));
+    },
+    stop,
+  };
+}

@@ -1,0 +1,25 @@
+/** The values that the metrics' labels have: all that the code knows, whatever a client sends. */
+
+import { redisLinks } from './broker/broker.ts';
+import { closeCodes } from './close-codes.ts';
+import { tokenProblems } from './connection/auth.ts';
+import { handshakeRefusals } from './connection/upgrade.ts';
+import { handlers } from './handlers/index.ts';
+import type { MetricLabels } from './observability/metric-definitions.ts';
+import { errorCodes, gapReasons, recoveries } from './protocol.ts';
+
+/** Close codes that the protocol itself makes. */
+const PROTOCOL_CODES = [1002, 1003, 1005, 1006, 1007];
+
+export const metricLabels: MetricLabels = {
+  closeCodes: [...new Set([...PROTOCOL_CODES, ...Object.values(closeCodes).map(({ code }) => code)])]
+    .sort()
+    .map(String),
+  handshakeRefusals,
+  messageTypes: [...handlers.map(({ type }) => type), 'unknown', 'malformed'],
+  errorCodes,
+  recoveries,
+  gapReasons,
+  tokenProblems,
+  redisLinks,
+};
