@@ -57,6 +57,12 @@ export const environment = z.object({
     .describe('Signs and checks tokens (HS256); at least 32 characters. No default: make up makes one'),
   JWT_ISSUER: z.string().default('').describe('If set, tokens must carry this iss'),
   JWT_AUDIENCE: z.string().default('').describe('If set, tokens must carry this aud'),
+  TOKEN_MAX_LIFETIME: z
+    .string()
+    .regex(/^\d+[smhd]$/, 'expected a duration like 12h or 30d')
+    .transform((text) => ms(text as ms.StringValue))
+    .prefault('30d')
+    .describe('Tokens that expire later than this from now are refused'),
   TOKEN_EXPIRY_WARNING: duration.prefault('60s').describe('How long before a token ends its owner is told'),
   ALLOWED_ORIGINS: list
     .prefault('')

@@ -1,18 +1,11 @@
 /** A token for whoever asks by a name: only while DEMO=true, for trying the kit out. */
 import express, { type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import type { Auth } from '../connection/auth.ts';
+import { type Auth, visibleName } from '../connection/auth.ts';
 
 const TTL_MS = 60 * 60 * 1000;
 
-const body = z.object({
-  name: z
-    .string()
-    .trim()
-    .min(1, 'a name is needed')
-    .max(32, 'at most 32 characters')
-    .regex(/^\P{Cc}*$/u, 'no control characters'),
-});
+const body = z.object({ name: z.string().trim().pipe(visibleName(32)) });
 
 export function demoToken(auth: Auth): RequestHandler {
   return Router().post('/demo/token', express.json({ limit: '1kb' }), (request, response) => {

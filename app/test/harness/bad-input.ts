@@ -301,6 +301,10 @@ const [head = '', claims = '', signature = ''] = tokenFor('alice').split('.');
 const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const soon = Math.floor(Date.now() / 1000) + 3600;
 
+const named = (name: string) => jwt.sign({ sub: 'a', name, exp: soon }, SECRET);
+const critical = (crit: string[]) =>
+  jwt.sign({ sub: 'a', exp: soon }, SECRET, { header: { alg: 'HS256', crit } as jwt.JwtHeader });
+
 const tokens: Row[] = [
   handshake('none', '401 TOKEN_MISSING', { headers: { Authorization: undefined } }),
   handshake('an empty one in the query', '401 TOKEN_MISSING', {
@@ -341,6 +345,22 @@ const tokens: Row[] = [
   bearer('a string as `exp`', '401 TOKEN_INVALID', jwt.sign(JSON.stringify({ sub: 'a', exp: 'soon' }), SECRET)),
   bearer('one without `sub`', '401 TOKEN_MALFORMED', jwt.sign({ name: 'a', exp: soon }, SECRET)),
   bearer('a `sub` of 129 characters', '401 TOKEN_MALFORMED', jwt.sign({ sub: 'a'.repeat(129), exp: soon }, SECRET)),
+  bearer('a `sub` with a control character', '401 TOKEN_MALFORMED', jwt.sign({ sub: 'a\u0000b', exp: soon }, SECRET)),
+  bearer(
+    'a `sub` that is written backwards',
+    '401 TOKEN_MALFORMED',
+    jwt.sign({ sub: '\u202eecila', exp: soon }, SECRET),
+  ),
+  bearer('a `name` with a line break', '401 TOKEN_MALFORMED', named('Alice\nadmin')),
+  bearer('a `name` with a bidirectional isolate', '401 TOKEN_MALFORMED', named('Alice\u2067')),
+  bearer('a `name` with an invisible character', '401 TOKEN_MALFORMED', named('Ali\u200bce')),
+  bearer('a `crit` header', '401 TOKEN_INVALID', critical(['exp'])),
+  bearer('an empty `crit` header', '401 TOKEN_INVALID', critical([])),
+  bearer(
+    'one that expires in fifty years',
+    '401 TOKEN_INVALID',
+    jwt.sign({ sub: 'a', exp: soon + 50 * 365 * 86_400 }, SECRET),
+  ),
   bearer('`rooms` that is no list', '401 TOKEN_MALFORMED', jwt.sign({ sub: 'a', rooms: 'all', exp: soon }, SECRET)),
   bearer('another issuer than `JWT_ISSUER`', '401 TOKEN_INVALID', issued({ iss: 'https://evil.example' }), 'strict'),
   bearer('no issuer, with `JWT_ISSUER` set', '401 TOKEN_INVALID', tokenFor('x'), 'strict'),
