@@ -3,7 +3,7 @@
 import { redisLinks } from './broker/broker.ts';
 import { closeCodes } from './close-codes.ts';
 import { tokenProblems } from './connection/auth.ts';
-import { handshakeRefusals } from './connection/upgrade.ts';
+import { handshakeRefusals } from './connection/handshake-refusal.ts';
 import { handlers } from './handlers/index.ts';
 import type { MetricLabels } from './observability/metric-definitions.ts';
 import { errorCodes, gapReasons, recoveries } from './protocol.ts';

@@ -4,6 +4,7 @@
  * opened together are not pinged together.
  */
 
+import type { Config } from '../config.ts';
 import type { Entry, TimerWheel } from '../timer-wheel.ts';
 import type { Connection } from './connection.ts';
 
@@ -13,8 +14,8 @@ export interface Heartbeat {
   stop(connection: Connection): void;
 }
 
-export function createHeartbeat(options: { wheel: TimerWheel; interval: number; timeout: number }): Heartbeat {
-  const { wheel, interval, timeout } = options;
+export function createHeartbeat({ config, wheel }: { config: Config; wheel: TimerWheel }): Heartbeat {
+  const { HEARTBEAT_INTERVAL: interval, HEARTBEAT_TIMEOUT: timeout } = config;
   const pending = new WeakMap<Connection, Entry>();
 
   function ping(connection: Connection): void {

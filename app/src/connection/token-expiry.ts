@@ -1,5 +1,6 @@
-/** Tells the owner of a token that it is about to end, and closes the connection with 4001 when it has. */
+/** Warns a connection that its token is about to expire, and closes it with 4001 when the token has expired. */
 
+import type { Config } from '../config.ts';
 import type { Entry, TimerWheel } from '../timer-wheel.ts';
 import type { Connection } from './connection.ts';
 
@@ -9,7 +10,7 @@ export interface TokenExpiry {
   stop(connection: Connection): void;
 }
 
-export function createTokenExpiry({ wheel, warning }: { wheel: TimerWheel; warning: number }): TokenExpiry {
+export function createTokenExpiry({ config, wheel }: { config: Config; wheel: TimerWheel }): TokenExpiry {
   const pending = new WeakMap<Connection, Entry>();
   const left = (connection: Connection) => connection.user.expiresAt - Date.now();
 
@@ -29,7 +30,7 @@ export function createTokenExpiry({ wheel, warning }: { wheel: TimerWheel; warni
   return {
     watch(connection) {
       stop(connection);
-      pending.set(connection, wheel.schedule(left(connection) - warning, warn, connection));
+      pending.set(connection, wheel.schedule(left(connection) - config.TOKEN_EXPIRY_WARNING, warn, connection));
     },
     stop,
   };

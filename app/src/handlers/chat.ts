@@ -9,7 +9,7 @@ export const chat = defineHandler({
   async handle(context, { room, content }) {
     const tooLong = contentRefusal(context, content);
     if (tooLong) return tooLong;
-    const ack = await context.instance.publish(context.connection, { room, content, id: context.id });
+    const ack = await context.publisher.publish(context.connection, { room, content, id: context.id });
     return 'refused' in ack ? ack : { type: 'ack', payload: ack };
   },
 });

@@ -16,7 +16,7 @@ export const direct = defineHandler({
   async handle(context, { to, content }) {
     const tooLong = contentRefusal(context, content);
     if (tooLong) return tooLong;
-    const ack = await context.instance.direct(context.connection, { to, content, id: context.id });
+    const ack = await context.publisher.direct(context.connection, { to, content, id: context.id });
     return 'refused' in ack ? ack : { type: 'ack', payload: ack };
   },
 });

@@ -3,14 +3,17 @@ import type { z } from 'zod';
 import type { Auth } from '../connection/auth.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { TokenExpiry } from '../connection/token-expiry.ts';
-import type { Instance, Refusal } from '../instance.ts';
 import type { ServerMessages, ServerMessageType } from '../protocol.ts';
+import type { Refusal } from '../rooms/authorize.ts';
+import type { Publisher } from '../rooms/publisher.ts';
+import type { Rooms } from '../rooms/rooms.ts';
 
 export interface Context {
   /** The sender's own name of the message. */
   id: string | undefined;
   connection: Connection;
-  instance: Instance;
+  rooms: Rooms;
+  publisher: Publisher;
   auth: Auth;
   tokenExpiry: TokenExpiry;
   maxContentLength: number;

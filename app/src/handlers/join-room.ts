@@ -8,9 +8,9 @@ export const joinRoom = defineHandler({
     room: z.string(),
     position: z.object({ epoch: z.string().min(1).max(64), offset: z.int().min(0) }).optional(),
   }),
-  async handle({ instance, connection, id }, { room, position }) {
+  async handle({ rooms, connection, id }, { room, position }) {
     // Answered before the first message of the room, not after the last that was missed.
-    const refusal = await instance.join(connection, room, position, (joined) => {
+    const refusal = await rooms.join(connection, room, position, (joined) => {
       connection.send('joined_room', { room, ...joined }, id);
     });
     return refusal && { ...refusal, field: 'room' };

@@ -4,7 +4,7 @@ import { defineHandler } from './handler.ts';
 export const leaveRoom = defineHandler({
   type: 'leave_room',
   payload: z.object({ room: z.string() }),
-  async handle({ instance, connection }, { room }) {
-    return (await instance.leave(connection, room)) ?? { type: 'left_room', payload: { room } };
+  async handle({ rooms, connection }, { room }) {
+    return (await rooms.leave(connection, room)) ?? { type: 'left_room', payload: { room } };
   },
 });

@@ -5,8 +5,8 @@ import { defineHandler } from './handler.ts';
 export const listMembers = defineHandler({
   type: 'list_members',
   payload: z.object({ room: z.string() }),
-  async handle({ instance, connection }, { room }) {
-    const members = await instance.members(connection, room);
+  async handle({ rooms, connection }, { room }) {
+    const members = await rooms.members(connection, room);
     return 'refused' in members ? members : { type: 'members', payload: members };
   },
 });

@@ -5,5 +5,5 @@ import { defineHandler } from './handler.ts';
 export const typing = defineHandler({
   type: 'typing',
   payload: z.object({ room: z.string(), isTyping: z.boolean() }),
-  handle: ({ instance, connection }, { room, isTyping }) => instance.typing(connection, room, isTyping),
+  handle: ({ rooms, connection }, { room, isTyping }) => rooms.typing(connection, room, isTyping),
 });

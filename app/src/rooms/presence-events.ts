@@ -3,6 +3,7 @@
  * `members` a second in their place. Reserved rooms have no presence.
  */
 import { type Broker, BrokerUnavailable } from '../broker/broker.ts';
+import type { Config } from '../config.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { OnGone, Presence } from '../presence/presence.ts';
@@ -30,9 +31,9 @@ export const memberOf = ({ user }: Connection): Member => ({ userId: user.userId
 const isReserved = (room: string) => room.startsWith('@');
 
 export function createPresenceEvents(options: {
+  config: Config;
   broker: Broker;
   presence: Presence;
-  detailMax: number;
   logger: Logger;
 }): PresenceEvents {
   const { broker, presence } = options;
@@ -48,7 +49,7 @@ export function createPresenceEvents(options: {
 
   type News = 'user_joined' | 'user_left';
   function tell(type: News, room: string, who: Member, memberCount: number, except?: string): void {
-    if (memberCount > options.detailMax) unsummed.add(room);
+    if (memberCount > options.config.PRESENCE_DETAIL_MAX) unsummed.add(room);
     else announce(room, encode(type, { room, ...who, memberCount }), except);
   }
 

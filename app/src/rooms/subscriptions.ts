@@ -4,12 +4,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, type BrokerHandlers, BrokerUnavailable } from '../broker/broker.ts';
+import type { Config } from '../config.ts';
 import type { Connection } from '../connection/connection.ts';
 import { encodeTextFrame } from '../connection/frame.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Throughput } from '../observability/throughput.ts';
 import { encode, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from '../protocol.ts';
+import { isAllowed } from './authorize.ts';
 import type { Hub } from './hub.ts';
 import type { RecentFrames } from './recent-frames.ts';
 import { createRoomFeed, type RoomFeed } from './room-feed.ts';
@@ -29,11 +31,17 @@ export const channelOfClient = (clientId: string): string => CLIENT_PREFIX + cli
 export const channelOf = (connection: Connection, room: string): string =>
   room === ROOM_ME ? channelOfUser(connection.user.userId) : room;
 
-/** Subscriptions that a connection is on without joining. A plain one gets broadcasts and its directs live. */
-export const ownChannels = (connection: Connection): string[] =>
-  connection.explicit
-    ? [channelOfClient(connection.id)]
-    : [channelOfClient(connection.id), channelOfUser(connection.user.userId), ROOM_ALL];
+/**
+ * Channels that a connection gets without joining, as far as its token allows them: direct messages to it, and for a
+ * plain connection also direct messages to its user and broadcasts.
+ */
+export function implicitChannels({ id, user, explicit }: Connection): string[] {
+  const direct = explicit ? [channelOfClient(id)] : [channelOfClient(id), channelOfUser(user.userId)];
+  return [
+    ...(isAllowed(user.rooms, ROOM_ME) ? direct : []),
+    ...(!explicit && isAllowed(user.rooms, ROOM_ALL) ? [ROOM_ALL] : []),
+  ];
+}
 
 interface Channel {
   /** None for a single connection's channel. */
@@ -60,14 +68,13 @@ export interface Subscriptions {
 }
 
 export function createSubscriptions(options: {
+  config: Config;
   hub: Hub<Connection>;
   broker: Broker;
   recent: RecentFrames;
   metrics: Metrics;
   throughput: Throughput;
   logger: Logger;
-  /** Between two comparisons of a room with the broker, in ms. */
-  auditInterval: number;
 }): Subscriptions {
   const { hub, broker, metrics, throughput, logger } = options;
   const channels = new Map<string, Channel>();
@@ -127,7 +134,7 @@ export function createSubscriptions(options: {
   setInterval(() => {
     auditedPart = (auditedPart + 1) % AUDIT_PARTS;
     if (broker.ready) syncAll(auditedPart);
-  }, options.auditInterval / AUDIT_PARTS).unref();
+  }, options.config.AUDIT_INTERVAL / AUDIT_PARTS).unref();
 
   let count = 0;
   let roomCount = 0;

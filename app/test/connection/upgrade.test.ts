@@ -185,7 +185,7 @@ describe('a token that ends', () => {
     await using client = await connect(app, { as: 'alice' });
     const { default: jwt } = await import('jsonwebtoken');
     const { SECRET } = await import('../harness/tokens.ts');
-    const token = jwt.sign({ sub: 'u-alice', name: 'Alice Q.', rooms: ['a'] }, SECRET, { expiresIn: 60 });
+    const token = jwt.sign({ sub: 'u-alice', name: 'Alice Q.', rooms: ['a', '@all'] }, SECRET, { expiresIn: 60 });
     expect(await client.request('refresh_token', { token })).toMatchObject({ payload: { username: 'Alice Q.' } });
     expect(await client.request('join_room', { room: 'b' })).toMatchObject({ payload: { code: 'ROOM_FORBIDDEN' } });
     await client.request('chat', { content: 'who am I?' });

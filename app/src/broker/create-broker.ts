@@ -1,0 +1,25 @@
+import type { Config } from '../config.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Broker, BrokerHandlers } from './broker.ts';
+import { createMemoryBroker } from './memory-broker.ts';
+import { createRedisBroker } from './redis-broker.ts';
+import { createRedisLink, type RedisLink } from './redis-link.ts';
+
+/** The broker that `BROKER` names, and with Redis the link that presence shares. */
+export function createBroker(options: { config: Config; handlers: BrokerHandlers; metrics: Metrics; logger: Logger }): {
+  broker: Broker;
+  link: RedisLink | undefined;
+} {
+  const { config, handlers, metrics, logger } = options;
+  const retention = { size: config.HISTORY_SIZE, ttl: config.HISTORY_TTL };
+  if (config.BROKER === 'memory') return { broker: createMemoryBroker({ handlers, retention }), link: undefined };
+  const link = createRedisLink({
+    url: config.REDIS_URL,
+    password: config.REDIS_PASSWORD,
+    instanceId: config.INSTANCE_ID,
+    logger,
+    handleReconnect: (name) => metrics.redisReconnects.inc(name),
+  });
+  return { broker: createRedisBroker({ link, handlers, retention }), link };
+}

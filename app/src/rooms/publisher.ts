@@ -1,0 +1,90 @@
+/**
+ * Publishes what connections send. A message always takes the same way, local or remote: it goes to the broker and
+ * reaches the hub only when it comes back. So every member sees one order.
+ */
+import type { Broker } from '../broker/broker.ts';
+import type { Config } from '../config.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { closeBody, encodeOpenMessage, ROOM_ALL, ROOM_ME, type ServerMessages } from '../protocol.ts';
+import { forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
+import { memberOf } from './presence-events.ts';
+import { channelOfClient, channelOfUser } from './subscriptions.ts';
+
+type Ack = ServerMessages['ack'];
+
+export interface Publisher {
+  /**
+   * To a room, or without one to everyone. With an `id`, resending it is harmless.
+   * @throws {BrokerUnavailable}
+   */
+  publish(
+    connection: Connection,
+    message: { room?: string | undefined; content: string; id?: string | undefined },
+  ): Promise<Ack | Refusal>;
+  /** To a user, who also gets it after coming back, or to one connection, live only. @throws {BrokerUnavailable} */
+  direct(
+    connection: Connection,
+    message: { to: { userId: string } | { clientId: string }; content: string; id?: string | undefined },
+  ): Promise<Ack | Refusal>;
+}
+
+export function createPublisher(options: {
+  config: Config;
+  broker: Broker;
+  metrics: Metrics;
+  logger: Logger;
+}): Publisher {
+  const { config, broker, metrics, logger } = options;
+  /** Whether single messages are logged, as in subscriptions.ts. */
+  const tracing = logger.isLevelEnabled('debug');
+
+  /** A message without its position. */
+  const openMessage = (connection: Connection, room: string, content: string) =>
+    encodeOpenMessage({
+      room,
+      from: { ...memberOf(connection), clientId: connection.id, instanceId: config.INSTANCE_ID },
+      content,
+    });
+
+  async function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
+    // The kit's client never reuses an id and resends on another connection; a plain client may just count.
+    const publisher = connection.explicit ? connection.user.userId : connection.id;
+    const begin = performance.now();
+    const receipt = await broker.publish(channel, body, publisher, messageId);
+    metrics.publishDuration.observe((performance.now() - begin) / 1000);
+    metrics.messagesPublished.inc();
+    if (tracing) {
+      const { position, duplicate } = receipt;
+      logger.debug(
+        { event: 'published', clientId: connection.id, messageId, room: channel, position, duplicate },
+        'the broker took a message',
+      );
+    }
+    return receipt;
+  }
+
+  return {
+    async publish(connection, { room = ROOM_ALL, content, id }) {
+      if (room === ROOM_ME) return forbidden('use direct to write to a user');
+      if (room === ROOM_ALL) {
+        const refusal = refuseByToken(connection, room);
+        if (refusal) return refusal;
+      } else if (!connection.rooms.has(room)) {
+        return notInRoom(room);
+      }
+      return publish(connection, room, openMessage(connection, room, content), id);
+    },
+
+    async direct(connection, { to, content, id }) {
+      const refusal = refuseByToken(connection, ROOM_ME);
+      if (refusal) return refusal;
+      const body = openMessage(connection, ROOM_ME, content);
+      if ('userId' in to) return publish(connection, channelOfUser(to.userId), body, id);
+      const receivers = await broker.announce(channelOfClient(to.clientId), body + closeBody());
+      if (receivers === 0) return { refused: 'NOT_FOUND', message: 'there is no such connection' };
+      return { position: null, duplicate: false };
+    },
+  };
+}
