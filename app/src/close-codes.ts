@@ -1,7 +1,7 @@
 /**
- * The catalogue of WebSocket close codes: what each means, and whether the client should come back.
- * 4000 to 4499 say "come back" (after a new token for 4001), 4500 to 4999 say "do not"
- * (the ranges of Centrifugo's disconnect codes). The client keeps to the same table.
+ * Every WebSocket close code that the server sends, and whether the client should reconnect after it. As in Centrifugo,
+ * clients reconnect after 4000 to 4499 (with a new token after 4001) and stay away after 4500 to 4999. The kit's client
+ * uses the same table.
  */
 export type Comeback = 'never' | 'backoff' | 'at-slot' | 'new-token';
 
@@ -26,7 +26,7 @@ export const closeCodes = {
 
 export type CloseName = keyof typeof closeCodes;
 
-/** What to do after a connection ended with `code`; codes outside the catalogue (1006 above all) mean "come back". */
+/** What the client does after a connection closed with `code`. It reconnects after unknown codes, such as 1006. */
 export function comebackAfter(code: number): Comeback {
   const known = Object.values(closeCodes).find((entry) => entry.code === code);
   if (known) return known.comeback;

@@ -1,4 +1,4 @@
-/** The values that the metrics' labels have: all that the code knows, whatever a client sends. */
+/** Every value that a metric label can have. Clients cannot add any. */
 
 import { redisLinks } from './broker/broker.ts';
 import { closeCodes } from './close-codes.ts';
@@ -8,7 +8,7 @@ import { handlers } from './handlers/index.ts';
 import type { MetricLabels } from './observability/metric-definitions.ts';
 import { errorCodes, gapReasons, recoveries } from './protocol.ts';
 
-/** Close codes that the protocol itself makes. */
+/** Close codes of the WebSocket protocol itself. */
 const PROTOCOL_CODES = [1002, 1003, 1005, 1006, 1007];
 
 export const metricLabels: MetricLabels = {

@@ -1,20 +1,20 @@
 /**
  * The wire protocol: JSON text frames `{type, payload, timestamp, id?}` in both directions.
- * `timestamp` is milliseconds since the epoch; `id` is the client's own and comes back on the answer.
- * Pure: no sockets, no state. The shapes of client messages live with their handlers.
+ * `timestamp` is milliseconds since the Unix epoch. The client chooses `id`, and the answer carries it.
+ * Pure functions only. The payload schemas of client messages are in handlers/.
  */
 
-/** The subprotocol of clients that join everything explicitly, the reserved rooms too. */
+/** The subprotocol of clients that join every room explicitly, including the reserved ones. */
 export const SUBPROTOCOL = 'wsfleet.v1';
 
-/** An entry of `Sec-WebSocket-Protocol` that starts with this carries the token. */
+/** Prefix of the `Sec-WebSocket-Protocol` entry that carries the token. */
 export const TOKEN_PROTOCOL_PREFIX = 'bearer.';
 
-/** Reserved rooms: everyone, and the messages addressed to the connection's own user. */
+/** Reserved rooms: broadcasts to everyone, and direct messages to the connection's own user. */
 export const ROOM_ALL = '@all';
 export const ROOM_ME = '@me';
 
-/** A name that users may give a room: 1 to 128 of letters, digits and `_ . : -`. */
+/** A room name: 1 to 128 letters, digits and `_ . : -`. */
 export const ROOM_PATTERN = /^[\w.:-]{1,128}$/;
 
 export const MAX_ID_LENGTH = 128;
@@ -25,7 +25,7 @@ export interface Position {
   offset: number;
 }
 
-/** Who sent a message: `instanceId` is the instance that it entered the cluster through. */
+/** Who sent a message. `instanceId` is the instance that the sender was connected to. */
 export interface Sender {
   userId: string;
   username: string;
@@ -33,20 +33,21 @@ export interface Sender {
   instanceId: string;
 }
 
-/** Someone in a room. One user counts once, however many connections they have. */
+/** A user in a room. A user with several connections counts once. */
 export interface Member {
   userId: string;
   username: string;
 }
 
 /**
- * Why a room's history could not be continued. `rewound`: Redis lost messages that were seen, some may come again;
- * `trimmed`: older than what is kept; `unknown_epoch`: Redis does not know that history; `invalid`: never was.
+ * Why a room's history could not be continued. `rewound`: Redis lost messages that members have seen, and some may be
+ * delivered again; `trimmed`: the position is older than the history; `unknown_epoch`: Redis does not know the epoch;
+ * `invalid`: the position never existed.
  */
 export const gapReasons = ['rewound', 'trimmed', 'unknown_epoch', 'invalid'] as const;
 export type GapReason = (typeof gapReasons)[number];
 
-/** How a room's history goes on for a member that joins. */
+/** How a room's history continues for a member that joins. */
 export const recoveries = ['none', 'recovered', 'rewound', 'gap'] as const;
 
 export const errorCodes = [
@@ -68,17 +69,17 @@ export const errorCodes = [
 ] as const;
 export type ErrorCode = (typeof errorCodes)[number];
 
-/** What a refused message is answered with. `retryAfter` is in milliseconds; `field` names the part of the payload. */
+/** The answer to a refused message. `retryAfter` is in milliseconds; `field` names the invalid part of the payload. */
 export interface ErrorPayload {
   code: ErrorCode;
   message: string;
   field?: string;
   retryAfter?: number;
-  /** The message may or may not have been taken: its outcome was lost. */
+  /** The outcome is unknown: the message may or may not have been stored. */
   uncertain?: boolean;
 }
 
-/** Everything the server says, by type. Durations are in milliseconds, points in time milliseconds since the epoch. */
+/** Every message that the server sends, by type. Durations are milliseconds, times milliseconds since the Unix epoch. */
 export interface ServerMessages {
   connected: {
     clientId: string;
@@ -87,7 +88,7 @@ export interface ServerMessages {
     limits: { maxFrameBytes: number; maxContentLength: number; maxRooms: number; ratePerMinute: number; burst: number };
   };
   authenticated: { userId: string; username: string; expiresAt: number };
-  /** Everything after `position` follows: `replayed` messages at once, then live. */
+  /** Everything after `position` follows: first a replay of `replayed` messages, then live messages. */
   joined_room: {
     room: string;
     memberCount: number;
@@ -98,15 +99,15 @@ export interface ServerMessages {
   };
   left_room: { room: string };
   rooms: { rooms: string[] };
-  /** The answer to list_members, and without `members` the summed-up news of a large room. */
+  /** The answer to list_members; without `members`, the summary that large rooms get instead of presence events. */
   members: { room: string; members?: Member[]; memberCount: number };
   message: { room: string; from: Sender; content: string; position?: Position };
   user_joined: { room: string; userId: string; username: string; memberCount: number };
   user_left: { room: string; userId: string; username: string; memberCount: number };
   typing: { room: string; userId: string; username: string; isTyping: boolean };
-  /** `position` is null for a message to one connection, which nobody keeps. */
+  /** `position` is null for a direct message to one connection, which is not stored. */
   ack: { position: Position | null; duplicate: boolean };
-  /** The history that was seen does not go on: what follows comes after `position`. */
+  /** The history could not be continued. The messages that follow come after `position`. */
   gap: { room: string; reason: GapReason; position: Position };
   pong: Record<string, never>;
   token_expiring: { expiresAt: number };
@@ -115,7 +116,7 @@ export interface ServerMessages {
 }
 export type ServerMessageType = keyof ServerMessages;
 
-/** One frame of the server, as the client reads it. */
+/** One server frame as the client parses it. */
 export type ServerMessage = {
   [T in ServerMessageType]: { type: T; payload: ServerMessages[T]; timestamp: number; id?: string };
 }[ServerMessageType];
@@ -126,8 +127,8 @@ export function encode<T extends ServerMessageType>(type: T, payload: ServerMess
 }
 
 /**
- * A `message` frame but for its end: its position is only known when it is numbered. `closeBody` has the end, and every
- * instance puts the two together without parsing.
+ * A `message` frame without its end, because its position is not known yet. Every instance appends `closeBody` without
+ * parsing JSON.
  */
 export function encodeOpenMessage(payload: Omit<ServerMessages['message'], 'position'>): string {
   const { room, from, content } = payload;
@@ -137,7 +138,7 @@ export function encodeOpenMessage(payload: Omit<ServerMessages['message'], 'posi
 const TIMESTAMP_AT = '{"type":"message","timestamp":'.length;
 const TIMESTAMP_END = TIMESTAMP_AT + String(Date.now()).length;
 
-/** When the publisher's instance took an open message, by its clock; undefined for another shape. Parses no JSON. */
+/** The `timestamp` of an open message, read without parsing JSON; undefined if the body has another shape. */
 export function readTimestamp(body: Uint8Array): number | undefined {
   let timestamp = 0;
   for (let at = TIMESTAMP_AT; at < TIMESTAMP_END; at += 1) {
@@ -148,27 +149,27 @@ export function readTimestamp(body: Uint8Array): number | undefined {
   return timestamp;
 }
 
-/** The end of an open message. */
+/** The end of an open message: its position. */
 export function closeBody(position?: Position): string {
   return position ? `,"position":{"epoch":${JSON.stringify(position.epoch)},"offset":${position.offset}}}}` : '}}';
 }
 
-/** A client's message before its payload is checked against the handler's schema. */
+/** A client message whose payload has not been validated yet. */
 export interface ClientMessage {
   type: string;
   payload: unknown;
   id: string | undefined;
 }
 
-/** Why a frame is not a message, with the client's `id` where it could be read. */
+/** Why a frame is not a message, with the client's `id` if it could be read. */
 export interface Malformed {
   error: ErrorPayload;
   id: string | undefined;
 }
 
 /**
- * Reads one text frame. The older flat shape, `{type, room, content}` without `payload`, is read as
- * the same thing: every field but `type`, `id` and `timestamp` is then the payload.
+ * Parses one text frame. In the older flat form `{type, room, content}` without `payload`, every field except `type`,
+ * `id` and `timestamp` is the payload.
  */
 export function parseClientMessage(text: string): ClientMessage | Malformed {
   let value: unknown;

@@ -1,6 +1,6 @@
 /**
- * One interval for all the deadlines of all connections: pings, pongs, token ends, drain slots.
- * A timer of its own per connection costs 2.4 KiB; an entry here costs an object.
+ * One interval for the deadlines of all connections: pings, pongs, token expiry, drain slots.
+ * A Node timer per connection costs 2.4 KiB; an entry here costs one object.
  */
 export interface Entry {
   cancelled: boolean;
@@ -22,7 +22,7 @@ export function createTimerWheel({ tick = TICK_MS, now = () => performance.now()
 
   const timer = setInterval(() => {
     const target = Math.floor(now() / tick);
-    // After a stall every slot that was missed still has its turn, in order.
+    // After a stall the missed slots run in order.
     while (current < target) {
       current += 1;
       const entries = slots.get(current);

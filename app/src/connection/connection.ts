@@ -1,8 +1,8 @@
 /**
- * One accepted socket's life: open -> closing -> closed.
+ * The life of one accepted WebSocket: open -> closing -> closed.
  *
- * Messages of one connection are handled one after the other, in the order they came; a bounded number waits, and
- * past that the socket is not read. Handlers are shared by all connections: a closure per connection would cost memory.
+ * A connection's messages are handled one at a time, in order. A bounded number of them waits; beyond that the socket is
+ * paused. All connections share their event handlers, because a closure per connection costs memory.
  */
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
@@ -16,10 +16,10 @@ import {
 } from '../protocol.ts';
 import { type RateLimit, RateLimiter } from './rate-limiter.ts';
 
-/** Messages that may wait for the one being handled before the socket is paused. */
+/** The socket is paused when this many messages wait. */
 const MAX_WAITING = 32;
 
-/** The close code that `ws` sends for its errors, which it does not tell: any other is 1002. */
+/** The close codes that `ws` sends for its own errors, which it does not report; 1002 for all others. */
 const errorCloseCodes: Readonly<Record<string, number>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: closeCodes.TOO_BIG.code,
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: closeCodes.TOO_BIG.code,
@@ -34,28 +34,28 @@ export interface ConnectionUser {
   expiresAt: number;
 }
 
-/** What all connections of an instance share. */
+/** Limits and callbacks that all connections of an instance share. */
 export interface ConnectionOptions {
   rateLimit: RateLimit;
-  /** Refused messages in a row that close the connection. */
+  /** Consecutive refused messages that close the connection. */
   abuseLimit: number;
   maxBufferedBytes: number;
-  /** Called for every message, before anything else. */
+  /** Called first, for every message. */
   handleReceived(bytes: number): void;
-  /** Handles one text frame; resolves when its answer has been sent. Must not reject. */
+  /** Handles one text frame and resolves when its answer has been sent. Must not reject. */
   handleText(connection: Connection, text: string): Promise<void>;
   handleRefused(connection: Connection, code: ErrorCode): void;
   handlePong(connection: Connection): void;
   /**
-   * The connection takes no more messages and gets no more: it leaves its rooms. Called once.
-   * @param goodbye the other side closed it as done (1000), and is not expected back
+   * The connection neither receives nor sends messages from here on, and leaves its rooms. Called once.
+   * @param done the client closed it with 1000 and will not reconnect
    */
-  handleClosing(connection: Connection, goodbye: boolean): void;
-  /** The socket has ended. Called once, after handleClosing. */
+  handleClosing(connection: Connection, done: boolean): void;
+  /** The socket has closed. Called once, after handleClosing. */
   handleClosed(connection: Connection, code: number, reason: string): void;
 }
 
-/** The class that `ws` makes its server sockets of, with a place for what they belong to. */
+/** The class of the server sockets that `ws` creates, with a reference to their connection. */
 export class ConnectionSocket extends WebSocket {
   connection: Connection | undefined;
 }
@@ -63,24 +63,24 @@ export class ConnectionSocket extends WebSocket {
 export class Connection {
   readonly id: string;
   readonly user: ConnectionUser;
-  /** Speaks `wsfleet.v1`: joins the reserved rooms itself. */
+  /** Uses `wsfleet.v1`: joins the reserved rooms explicitly. */
   readonly explicit: boolean;
   readonly rooms = new Set<string>();
   state: 'open' | 'closing' | 'closed' = 'open';
 
   readonly #ws: ConnectionSocket;
-  /** The socket below `ws`, as the `upgrade` event handed it over. */
+  /** The TCP socket below `ws`, from the `upgrade` event. */
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #limiter: RateLimiter;
   #refusedInARow = 0;
   #waiting: string[] = [];
-  /** From the start: messages wait until the connection is open. */
+  /** Initially true: messages wait until the connection is open. */
   #handling = true;
   #closeWhenIdle: CloseName | undefined;
-  /** Why the server closed it, if it did: our own reasons, */
+  /** Why the app closed it, if it did. */
   #closedAs: CloseName | undefined;
-  /** and those of `ws`. */
+  /** Why `ws` closed it, if it did. */
   #brokenWith: { code: number; reason: string } | undefined;
 
   constructor(
@@ -107,7 +107,7 @@ export class Connection {
     void opened.then(() => this.#work());
   }
 
-  /** A message is being handled or waits to be. */
+  /** A message is being handled or waits. */
   get busy(): boolean {
     return this.#handling || this.#waiting.length > 0;
   }
@@ -118,15 +118,16 @@ export class Connection {
   }
 
   /**
-   * Writes whole frames straight to the socket: one system call for all the frames of a turn. They stay in order with
-   * `ws.send` because permessage-deflate is off, and `ws` does not check them, so nothing is written past `closing`.
+   * Writes whole frames directly to the socket, with one system call for all frames of an event-loop turn. The frames stay
+   * in order with those of `ws.send` because permessage-deflate is off. `ws` does not know of them, so the state is
+   * checked here.
    */
   write(frames: Buffer): void {
     if (this.state !== 'open' || !this.#hasRoom()) return;
     this.#socket.write(frames);
   }
 
-  /** Resolves when what was written has been taken by the kernel, or the connection has ended. */
+  /** Resolves when the kernel has taken everything that was written, or the connection has closed. */
   async drained(): Promise<void> {
     if (!this.#socket.writableNeedDrain || this.state !== 'open') return;
     await new Promise<void>((resolve) => {
@@ -140,12 +141,12 @@ export class Connection {
     });
   }
 
-  /** Why this side closed it, if it did. The other side may send the same code. */
+  /** Why the app closed it, if it did. The code alone does not tell: a client may send the same one. */
   get closedAs(): CloseName | undefined {
     return this.#closedAs;
   }
 
-  /** Written and not yet taken by the kernel. */
+  /** Bytes written that the kernel has not taken yet. */
   get bufferedBytes(): number {
     return this.#socket.writableLength;
   }
@@ -154,7 +155,7 @@ export class Connection {
     if (this.state === 'open') this.#ws.ping();
   }
 
-  /** Closes with a code. An other side that does not answer within `ws`'s `closeTimeout` is cut. */
+  /** Closes with a code. `ws` destroys the socket when the peer does not answer within its `closeTimeout`. */
   close(name: CloseName): void {
     if (this.state !== 'open') return;
     this.#closedAs = name;
@@ -162,28 +163,28 @@ export class Connection {
     this.#ws.close(closeCodes[name].code, closeCodes[name].reason);
   }
 
-  /** Closes as soon as the messages that were already read are handled and answered; it takes no more. */
+  /** Reads no more messages, and closes once those already read have been answered. */
   closeWhenIdle(name: CloseName): void {
     if (this.busy) this.#closeWhenIdle = name;
     else this.close(name);
   }
 
-  /** Cuts the socket. */
+  /** Destroys the socket without a close frame. */
   terminate(): void {
     this.#ws.terminate();
   }
 
-  /** Bounds what waits for a reader that does not read. */
+  /** Bounds the send buffer: closes a slow consumer. */
   #hasRoom(): boolean {
     if (this.#socket.writableLength <= this.#options.maxBufferedBytes) return true;
     this.close('SLOW_CONSUMER');
     return false;
   }
 
-  #leave(goodbye: boolean): void {
+  #leave(done: boolean): void {
     this.state = 'closing';
     this.#waiting = [];
-    this.#options.handleClosing(this, goodbye);
+    this.#options.handleClosing(this, done);
   }
 
   handleMessage(data: Buffer, isBinary: boolean): void {
@@ -192,7 +193,7 @@ export class Connection {
     const wait = this.#limiter.take();
     if (wait > 0) {
       this.#refusedInARow += 1;
-      // Read for its id alone: the sender is told which message it was.
+      // Parsed only for its id, so that the sender knows which message was refused.
       const id = isBinary ? undefined : parseClientMessage(data.toString()).id;
       this.refuse('RATE_LIMITED', 'too many messages', { retryAfter: wait }, id);
       if (this.#refusedInARow >= this.#options.abuseLimit) this.close('RATE_LIMITED');
@@ -200,7 +201,7 @@ export class Connection {
     }
     this.#refusedInARow = 0;
     if (isBinary) {
-      this.refuse('BINARY_NOT_SUPPORTED', 'binary frames are not understood; send JSON as text');
+      this.refuse('BINARY_NOT_SUPPORTED', 'binary frames are not supported; send JSON as text');
       return;
     }
     this.#waiting.push(data.toString());
@@ -232,7 +233,7 @@ export class Connection {
     this.#options.handlePong(this);
   }
 
-  /** The other side broke the WebSocket protocol; `ws` has sent the close frame. */
+  /** The peer violated the WebSocket protocol; `ws` has already sent the close frame. */
   handleError(error: Error & { code?: string }): void {
     if (this.state !== 'open') return;
     this.#brokenWith = { code: errorCloseCodes[error.code ?? ''] ?? 1002, reason: error.message };

@@ -1,9 +1,6 @@
-/** WebSocket framing (RFC 6455, section 5.2) of text that is framed once and written to many sockets. */
+/** WebSocket framing (RFC 6455, section 5.2), for text that is framed once and written to many sockets. */
 
-/**
- * One unmasked, final text frame around `body` and `end` (ASCII). The body is copied: it may be a slice of a larger
- * read buffer.
- */
+/** One unmasked, final text frame with `body` and `end` (ASCII). Copies the body, which may be a slice of a read buffer. */
 export function encodeTextFrame(body: Uint8Array, end = ''): Buffer {
   const length = body.length + end.length;
   const head = length < 126 ? 2 : length < 65_536 ? 4 : 10;

@@ -1,7 +1,6 @@
 /**
- * Finds connections whose other end is gone: a ping every interval, and a pong within the timeout or the connection
- * is closed with 4000. The first ping comes at a random point of the interval, so that many connections that
- * opened together are not pinged together.
+ * Finds dead connections: pings every interval, and closes with 4000 when no pong arrives within the timeout. The first
+ * ping comes at a random point of the interval, so that connections that opened together are not pinged together.
  */
 
 import type { Config } from '../config.ts';

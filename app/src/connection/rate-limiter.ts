@@ -1,6 +1,6 @@
 /**
- * A token bucket without timers: two numbers per connection. Libraries at hand keep a map and a timer
- * per key, which is what a connection already is.
+ * A token bucket without timers: two numbers per connection. The libraries keep a map entry and a timer per key, but a
+ * connection already is the key.
  */
 export interface RateLimit {
   perMinute: number;
@@ -18,7 +18,7 @@ export class RateLimiter {
     this.#filledAt = now;
   }
 
-  /** Takes one message out of the bucket: 0 when there was one, else the ms until there is. */
+  /** Takes one token. @returns 0, or the ms until the next token when the bucket is empty */
   take(now = performance.now()): number {
     const perMs = this.#limit.perMinute / 60_000;
     this.#tokens = Math.min(this.#limit.burst, this.#tokens + (now - this.#filledAt) * perMs);

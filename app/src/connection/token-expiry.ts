@@ -5,7 +5,7 @@ import type { Entry, TimerWheel } from '../timer-wheel.ts';
 import type { Connection } from './connection.ts';
 
 export interface TokenExpiry {
-  /** Watches the connection's token; again after a refresh. */
+  /** Watches the connection's token; called again after a refresh. */
   watch(connection: Connection): void;
   stop(connection: Connection): void;
 }

@@ -1,4 +1,4 @@
-/** A message to a room, or without one to everyone. */
+/** Sends a message to a room, or to everyone if no room is given. */
 import { z } from 'zod';
 import { contentRefusal, defineHandler } from './handler.ts';
 

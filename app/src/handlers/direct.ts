@@ -1,4 +1,4 @@
-/** A message to one user, or to one connection, on whichever instance. */
+/** Sends a message to one user or one connection, on any instance. */
 import { z } from 'zod';
 import { contentRefusal, defineHandler } from './handler.ts';
 

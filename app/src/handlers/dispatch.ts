@@ -1,4 +1,4 @@
-/** One text frame in, one answer out: finds the handler, checks the payload against its schema, runs it. */
+/** Handles one text frame: finds the handler, validates the payload against its schema, runs it, sends the answer. */
 import { BrokerUnavailable } from '../broker/broker.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -34,7 +34,7 @@ export function createDispatch(options: {
     const handler = byType.get(type);
     if (!handler) {
       metrics.messagesReceived.inc('unknown');
-      return connection.refuse('UNKNOWN_TYPE', 'there is no message of this type', { field: 'type' }, id);
+      return connection.refuse('UNKNOWN_TYPE', 'unknown message type', { field: 'type' }, id);
     }
     metrics.messagesReceived.inc(handler.type);
     const payload = handler.payload.safeParse(message.payload);

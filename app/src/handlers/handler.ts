@@ -1,4 +1,4 @@
-/** The shape of a handler: one file per message type, each listed in index.ts. */
+/** A handler processes one message type. Each has its own file and is listed in index.ts. */
 import type { z } from 'zod';
 import type { Auth } from '../connection/auth.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -9,7 +9,7 @@ import type { Publisher } from '../rooms/publisher.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 
 export interface Context {
-  /** The sender's own name of the message. */
+  /** The message id that the client chose. */
   id: string | undefined;
   connection: Connection;
   rooms: Rooms;
@@ -19,7 +19,7 @@ export interface Context {
   maxContentLength: number;
 }
 
-/** What the sender is told: a message, an error, or nothing. */
+/** The answer to the sender: a message, a refusal, or nothing. */
 export type Answer =
   | { [T in ServerMessageType]: { type: T; payload: ServerMessages[T] } }[ServerMessageType]
   | (Refusal & { field?: string })
@@ -27,18 +27,18 @@ export type Answer =
 
 export interface Handler<P = unknown> {
   type: string;
-  /** Older names of the same message. */
+  /** Older names of the same message type. */
   aliases?: readonly string[];
   payload: z.ZodType<P>;
-  /** May throw BrokerUnavailable (answered UNAVAILABLE); anything else that it throws is answered INTERNAL. */
+  /** BrokerUnavailable is answered with UNAVAILABLE, any other exception with INTERNAL. */
   handle(context: Context, payload: P): Promise<Answer> | Answer;
 }
 
 export const defineHandler = <P>(handler: Handler<P>): Handler<P> => handler;
 
-/** Content past the limit is refused, never cut. */
+/** Content that is too long is refused, never truncated. */
 export function contentRefusal(context: Context, content: string): Answer {
   if (content.length <= context.maxContentLength) return undefined;
-  const message = `content has ${content.length} characters; at most ${context.maxContentLength} are taken`;
+  const message = `content has ${content.length} characters; the limit is ${context.maxContentLength}`;
   return { refused: 'CONTENT_TOO_LONG', message, field: 'content' };
 }

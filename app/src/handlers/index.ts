@@ -1,4 +1,4 @@
-/** All message types that clients may send. To add one: write its file, and list it here. */
+/** Every message type that clients may send. To add one, write its file and list it here. */
 import { chat } from './chat.ts';
 import { direct } from './direct.ts';
 import type { Handler } from './handler.ts';

@@ -1,4 +1,4 @@
-/** Puts the connection into a room: from a position on, with what it missed, or from now. */
+/** Joins a room: from a position, with a replay of missed messages, or from now. */
 import { z } from 'zod';
 import { defineHandler } from './handler.ts';
 
@@ -9,7 +9,7 @@ export const joinRoom = defineHandler({
     position: z.object({ epoch: z.string().min(1).max(64), offset: z.int().min(0) }).optional(),
   }),
   async handle({ rooms, connection, id }, { room, position }) {
-    // Answered before the first message of the room, not after the last that was missed.
+    // The answer comes before the replay, not after it.
     const refusal = await rooms.join(connection, room, position, (joined) => {
       connection.send('joined_room', { room, ...joined }, id);
     });

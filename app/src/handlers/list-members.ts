@@ -1,4 +1,4 @@
-/** Who is in a room, over the whole cluster. */
+/** Lists the members of a room across the cluster. */
 import { z } from 'zod';
 import { defineHandler } from './handler.ts';
 

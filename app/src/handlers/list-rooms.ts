@@ -1,4 +1,4 @@
-/** The rooms that this connection is in. */
+/** Lists the rooms that this connection is in. */
 import { z } from 'zod';
 import { defineHandler } from './handler.ts';
 

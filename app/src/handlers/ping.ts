@@ -1,4 +1,4 @@
-/** For browsers, which cannot send WebSocket pings. */
+/** An application-level ping, for browsers, which cannot send WebSocket pings. */
 import { z } from 'zod';
 import { defineHandler } from './handler.ts';
 

@@ -1,4 +1,4 @@
-/** Tells the others in the room; not kept, and not answered when all is well. */
+/** Shows the other members that the user is typing. Not stored; only a refusal is answered. */
 import { z } from 'zod';
 import { defineHandler } from './handler.ts';
 

@@ -1,4 +1,4 @@
-/** A token for whoever asks by a name: only while DEMO=true, for trying the kit out. */
+/** Issues a token for any name. For trying out the kit, and only with DEMO=true. */
 import express, { type RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { type Auth, visibleName } from '../connection/auth.ts';

@@ -1,9 +1,9 @@
-/** Every error over HTTP has one shape: `{error: {code, message}}`. */
+/** HTTP errors, all in one shape: `{error: {code, message}}`. */
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { Logger } from '../observability/logger.ts';
 
 export const notFound: RequestHandler = (_request, response) => {
-  response.status(404).json({ error: { code: 'NOT_FOUND', message: 'there is nothing here' } });
+  response.status(404).json({ error: { code: 'NOT_FOUND', message: 'not found' } });
 };
 
 export function handleErrors(logger: Logger): ErrorRequestHandler {

@@ -1,4 +1,4 @@
-/** What the internal listener shows: readiness, metrics, status; and takes: rebalance. Never behind the public listener. */
+/** The internal listener: readiness, metrics, status, rebalance. Never reachable through the public listener. */
 import express, { type Express } from 'express';
 import { z } from 'zod';
 import type { Instance } from '../instance.ts';

@@ -1,20 +1,20 @@
 /**
- * The way out of the process, always within a deadline: drain, end what is left, leave the broker, exit.
- * A second signal exits at once. An uncaught error takes the same way and exits 1.
+ * Shuts the process down within a deadline: drain, terminate the remaining connections, leave the broker, exit.
+ * A second signal exits at once. An uncaught error starts the same shutdown with exit code 1.
  */
 import type { Logger } from '../observability/logger.ts';
 
-/** Left at the end of the deadline for ending stragglers and leaving the broker. */
+/** Kept free at the end of the deadline for terminating stragglers and leaving the broker. */
 const RESERVE_MS = 1500;
 
 export function createShutdown(options: {
   /** From the signal to the exit, in ms. */
   deadline: number;
-  /** Resolves when nobody is connected any more. */
+  /** Resolves when no connection is left. */
   drain(): Promise<void>;
-  /** Cuts the connections that are left. */
+  /** Terminates the remaining connections. @returns how many there were */
   terminateStragglers(): number;
-  /** Leaves everything shared and closes the listeners. */
+  /** Leaves presence and the broker, and closes the listeners. */
   leave(): Promise<void>;
   exit(code: number): void;
   logger: Logger;
@@ -25,16 +25,19 @@ export function createShutdown(options: {
 
   async function shutDown(): Promise<void> {
     started = performance.now();
-    // Its own timers: nothing below may keep the process past its deadline.
+    // Timers first: nothing below may keep the process past its deadline.
     setTimeout(() => {
-      logger.fatal({ event: 'shutdown_deadline' }, 'not done within SHUTDOWN_DEADLINE');
+      logger.fatal({ event: 'shutdown_deadline' }, 'shutdown did not finish within SHUTDOWN_DEADLINE');
       exit(1);
     }, options.deadline).unref();
     setTimeout(
       () => {
         const stragglers = options.terminateStragglers();
         if (stragglers > 0)
-          logger.warn({ event: 'stragglers_terminated', stragglers }, 'cut connections that did not leave');
+          logger.warn(
+            { event: 'stragglers_terminated', stragglers },
+            'terminated connections that did not close in time',
+          );
       },
       Math.max(0, options.deadline - RESERVE_MS),
     ).unref();
@@ -47,7 +50,7 @@ export function createShutdown(options: {
 
   function begin(): void {
     shutDown().catch((error: unknown) => {
-      logger.fatal({ event: 'shutdown_failed', err: error }, 'could not shut down in order');
+      logger.fatal({ event: 'shutdown_failed', err: error }, 'shutdown failed');
       exit(1);
     });
   }
@@ -55,14 +58,14 @@ export function createShutdown(options: {
   return {
     handleSignal(signal) {
       if (started !== undefined) {
-        logger.warn({ event: 'second_signal', signal }, 'a second signal: exiting at once');
+        logger.warn({ event: 'second_signal', signal }, 'second signal: exiting at once');
         return exit(1);
       }
       logger.info({ event: 'signal', signal }, 'shutting down');
       begin();
     },
     handleFatal(error) {
-      logger.fatal({ event: 'uncaught', err: error }, 'an uncaught error: draining, then exit 1');
+      logger.fatal({ event: 'uncaught', err: error }, 'uncaught error: draining, then exiting with code 1');
       exitCode = 1;
       if (started === undefined) begin();
     },

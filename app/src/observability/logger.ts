@@ -1,6 +1,6 @@
 /**
- * pino, one line per event worth reading. Every line has `event` (its stable name) and `instanceId`;
- * tokens, secrets and what people write never reach a line.
+ * The pino logger. Every line has `event` (a stable name) and `instanceId`. Tokens, secrets and message contents are
+ * never logged.
  */
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';

@@ -1,17 +1,17 @@
 /**
- * The Prometheus metrics of one instance, made from metric-definitions.ts. Every series is there from the start, and their
- * number stays: a label's value that the code does not know counts as `other`.
+ * The Prometheus metrics of one instance, built from metric-definitions.ts. All series exist from the start, and no more are
+ * added: an unknown label value counts as `other`.
  *
- * To count is to add to a number. prom-client reads the numbers when it is asked for its text.
+ * Counting only adds to a number. prom-client reads the numbers when /metrics is requested.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type MetricLabels, type MetricRow, metricDefinitions } from './metric-definitions.ts';
 
-/** In seconds: from a message's way through one machine to the longest that someone waits. */
+/** In seconds: from a delivery on one machine to the longest wait that is bounded by a deadline. */
 export const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 const GC_KINDS = ['major', 'minor', 'incremental', 'weakcb'];
-/** Of prom-client's defaults, those with a series for each kind of thing that happens to be open. */
+/** prom-client's default metrics with an unbounded number of series: one for each kind of open handle. */
 const UNBOUNDED = ['nodejs_active_handles', 'nodejs_active_requests', 'nodejs_active_resources'];
 
 type Table = typeof metricDefinitions;
@@ -22,16 +22,16 @@ type CounterOf<R> = R extends { label: object }
   : { inc(count?: number): void };
 type ReadingOf<R> = R extends { label: object } ? Readonly<Record<string, number>> : number;
 
-/** What all gauges stand at. */
+/** The current value of every gauge. */
 export type Readings = { readonly [K in Keys<'gauge'>]: ReadingOf<Table[K]> };
 
 export type Metrics = { readonly [K in Keys<'counter'>]: CounterOf<Table[K]> } & {
   readonly [K in Keys<'histogram'>]: { observe(seconds: number): void };
 } & {
   readonly contentType: string;
-  /** Says how the gauges are read; it is called once for each `text`. */
+  /** Sets the function that reads the gauges, called once per `text`. */
   watch(read: () => Readings): void;
-  /** The text exposition of everything. */
+  /** All metrics in Prometheus' text format. */
   text(): Promise<string>;
 };
 
@@ -44,7 +44,7 @@ class Total {
   }
 }
 
-/** One for each value of a label, and one for all that is none of them. */
+/** One total per known label value, and one for all others. */
 class Totals {
   readonly byValue: ReadonlyMap<string, Total>;
   readonly #other = new Total();
@@ -66,7 +66,7 @@ export function createMetrics(metricLabels: MetricLabels): Metrics {
   for (const kind of GC_KINDS) collections.zero({ kind });
 
   const instruments: Record<string, Total | Totals | Histogram> = {};
-  /** What brings prom-client's numbers up to date. */
+  /** Copy the numbers into prom-client. */
   const updates: ((readings: Readings | undefined) => void)[] = [];
 
   for (const [key, row] of Object.entries(metricDefinitions) as [string, MetricRow][]) {

@@ -1,4 +1,4 @@
-/** Messages a second over the last ten, for people who look at one instance; Prometheus has counters of its own. */
+/** Messages per second over the last ten seconds, for `/status`. Prometheus has its own counters. */
 const SECONDS = 10;
 
 export interface Throughput {
@@ -8,7 +8,7 @@ export interface Throughput {
 }
 
 export function createThroughput(now = () => performance.now()): Throughput {
-  /** One slot a second: the second it counts, messages, deliveries. */
+  /** One slot per second. */
   const slots = Array.from({ length: SECONDS + 1 }, () => ({ second: -1, messages: 0, deliveries: 0 }));
 
   function slot() {
@@ -27,7 +27,7 @@ export function createThroughput(now = () => performance.now()): Throughput {
     },
     rates() {
       const current = Math.floor(now() / 1000);
-      // The second that is under way would read low: the ten before it count.
+      // The current second is incomplete: the ten before it count.
       const past = slots.filter(({ second }) => second < current && second >= current - SECONDS);
       const rate = (of: 'messages' | 'deliveries') => past.reduce((sum, at) => sum + at[of], 0) / SECONDS;
       return { messagesPerSecond: rate('messages'), deliveriesPerSecond: rate('deliveries') };

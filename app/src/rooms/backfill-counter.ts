@@ -1,18 +1,18 @@
 /**
- * Counts the messages of a room that never came live and were read from the history. A reading often overtakes a message
- * that is on its way, so each is counted when it has not come by the room's next audit.
+ * Counts the messages of a room that were missed live and backfilled from the history. A backfill often overtakes a live
+ * message that is still on its way, so a message counts only when it has not arrived by the room's next audit.
  */
 export interface BackfillCounter {
-  /** The message was read before it came. @param audit whether nothing but the audit noticed */
+  /** The message was read from the history. @param audit whether only the audit noticed that it was missing */
   read(offset: number, audit: boolean): void;
-  /** It came after all. */
+  /** The message arrived live after all. */
   arrived(offset: number): void;
-  /** Counts those that did not come since they were read. */
+  /** Counts the messages that have not arrived since they were read. */
   settle(): void;
 }
 
 export function createBackfillCounter(count: (messages: number, found: number) => void): BackfillCounter {
-  /** Whether the audit read it, by offset. Most rooms never need one. */
+  /** By offset: whether the audit found it. Created on demand, because most rooms never need it. */
   let pending: Map<number, boolean> | undefined;
 
   return {

@@ -1,19 +1,19 @@
 /**
- * This instance's registry: connections, and room -> members. Synchronous, and knows no sockets: a member is
- * anything with an id that takes bytes.
+ * The registry of this instance: its connections, and the members of each room. Synchronous and without sockets: a member
+ * is anything with an id that takes bytes.
  *
- * Fan-out: a frame is queued on its room, and once per turn of the event loop every member gets all the frames
- * that wait for it in one write. System calls are what fan-out costs; the members share the bytes.
+ * Fan-out: frames are queued per room. Once per turn of the event loop, each member gets all queued frames in one
+ * write, because system calls are what fan-out costs. The members share the bytes.
  */
 export interface HubMember {
   readonly id: string;
-  /** Takes whole frames, ready for the wire. */
+  /** Takes whole frames as they go on the wire. */
   write(frames: Buffer): void;
 }
 
 interface Room<M> {
   readonly members: Set<M>;
-  /** Frames of this turn, and beside each the id of the one member that must not get it. */
+  /** The frames of this turn, and for each the id of the member that must not get it, if any. */
   frames: Buffer[];
   except: (string | undefined)[];
 }
@@ -23,15 +23,15 @@ export interface Hub<M extends HubMember> {
   /** Rooms with at least one member here. */
   readonly roomCount: number;
   add(connection: M): void;
-  /** Takes the connection out; it must have left its rooms. */
+  /** Removes the connection, which must have left its rooms. */
   remove(connection: M): void;
-  /** @returns whether the room is new to this instance */
+  /** @returns whether it is the room's first member on this instance */
   join(room: string, member: M): boolean;
-  /** @returns whether that was the room's last member here */
+  /** @returns whether it was the room's last member on this instance */
   leave(room: string, member: M): boolean;
   /** Queues one frame for every member of the room but `except`; @returns how many will get it. */
   deliver(room: string, frame: Buffer, except?: string): number;
-  /** Writes what is queued, now. */
+  /** Writes everything that is queued now. */
   flush(): void;
 }
 
@@ -56,7 +56,7 @@ export function createHub<M extends HubMember>(): Hub<M> {
     join(name, member) {
       const room = rooms.get(name);
       if (room) {
-        // A member gets nothing that was delivered before it joined.
+        // A member gets no frames from before its join.
         flushRoom(room);
         room.members.add(member);
         return false;
@@ -77,7 +77,7 @@ export function createHub<M extends HubMember>(): Hub<M> {
       const room = rooms.get(name);
       if (!room) return 0;
       if (room.frames.length === 0) {
-        // setImmediate, not nextTick: the frames of all sockets that this turn reads meet.
+        // setImmediate, not nextTick, so that frames from all sockets read in this turn share a write.
         if (waiting.push(room) === 1) setImmediate(flush);
       }
       room.frames.push(frame);

@@ -1,6 +1,6 @@
 /**
- * What a room hears of its members: `user_joined` and `user_left` to the others, and in a large room one summed-up
- * `members` a second in their place. Reserved rooms have no presence.
+ * Tells the members of a room who joined and left: `user_joined` and `user_left` events, or in a large room one `members`
+ * summary per second instead. Reserved rooms have no presence.
  */
 import { type Broker, BrokerUnavailable } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
@@ -9,7 +9,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { OnGone, Presence } from '../presence/presence.ts';
 import { encode, type Member, type ServerMessages } from '../protocol.ts';
 
-/** Between two summed-up news of a large room, over all instances. */
+/** Between two summaries of a large room, across all instances. */
 const SUMMARY_INTERVAL_MS = 1000;
 const MEMBER_LIST_LIMIT = 1000;
 
@@ -17,13 +17,13 @@ export interface PresenceEvents {
   /** @returns users in the room; 0 for a reserved room. @throws {BrokerUnavailable} */
   enter(connection: Connection, room: string): Promise<number>;
   /**
-   * Does not fail: what presence did not hear of now leaves with this instance's old lease.
-   * @param goodbye the user meant to leave, and is not expected back
+   * Never rejects: an entry that could not be removed expires with the lease of this instance.
+   * @param done the user left for good; without it they have the grace period to come back
    */
-  leave(connection: Connection, room: string, goodbye: boolean): Promise<void>;
+  leave(connection: Connection, room: string, done: boolean): Promise<void>;
   /** @throws {BrokerUnavailable} */
   list(room: string): Promise<ServerMessages['members']>;
-  /** Where presence reports users who are gone later than their last connection. */
+  /** Presence calls this when a user's grace period or an instance's lease has expired. */
   handleGone: OnGone;
 }
 
@@ -37,35 +37,40 @@ export function createPresenceEvents(options: {
   logger: Logger;
 }): PresenceEvents {
   const { broker, presence } = options;
-  /** Rooms with news to sum up. A thousand joins must not cost a million frames. */
-  const unsummed = new Set<string>();
+  /** Large rooms that are due a summary: a thousand joins must not cost a million frames. */
+  const due = new Set<string>();
 
-  /** Says something to a room that is not worth failing a command for. */
+  /** Sends an event whose loss does not fail the command. */
   function announce(room: string, body: string, except?: string): void {
     broker.announce(room, body, except).catch((error: unknown) => {
       options.logger.debug({ event: 'announce_failed', err: error }, 'a presence event could not be published');
     });
   }
 
-  type News = 'user_joined' | 'user_left';
-  function tell(type: News, room: string, who: Member, memberCount: number, except?: string): void {
-    if (memberCount > options.config.PRESENCE_DETAIL_MAX) unsummed.add(room);
+  function notify(
+    type: 'user_joined' | 'user_left',
+    room: string,
+    who: Member,
+    memberCount: number,
+    except?: string,
+  ): void {
+    if (memberCount > options.config.PRESENCE_DETAIL_MAX) due.add(room);
     else announce(room, encode(type, { room, ...who, memberCount }), except);
   }
 
-  async function sumUp(room: string): Promise<void> {
-    // One instance speaks in each interval; the others' turn comes while they still have news.
+  async function summarize(room: string): Promise<void> {
+    // One instance sends the summary of an interval; the others keep their rooms for the next one.
     if (!(await presence.claimInterval(room, SUMMARY_INTERVAL_MS))) return;
-    unsummed.delete(room);
+    due.delete(room);
     const { memberCount } = await presence.members(room, 0);
     announce(room, encode('members', { room, memberCount }));
   }
 
   setInterval(() => {
-    if (broker.ready) for (const room of unsummed) sumUp(room).catch(() => unsummed.add(room));
+    if (broker.ready) for (const room of due) summarize(room).catch(() => due.add(room));
   }, SUMMARY_INTERVAL_MS).unref();
 
-  /** Presence lives behind the broker: when it fails, so does the command. */
+  /** Presence needs the broker: without it the command is refused. */
   async function available<T>(command: () => Promise<T>): Promise<T> {
     if (!broker.ready) throw new BrokerUnavailable({ uncertain: false });
     try {
@@ -80,19 +85,19 @@ export function createPresenceEvents(options: {
       if (isReserved(room)) return 0;
       const who = memberOf(connection);
       const { changed, memberCount } = await available(() => presence.join(room, connection.id, who));
-      if (changed) tell('user_joined', room, who, memberCount, connection.id);
+      if (changed) notify('user_joined', room, who, memberCount, connection.id);
       return memberCount;
     },
-    async leave(connection, room, goodbye) {
+    async leave(connection, room, done) {
       if (isReserved(room)) return;
       try {
-        const { changed, memberCount } = await presence.leave(room, connection.id, goodbye);
-        if (changed) tell('user_left', room, memberOf(connection), memberCount);
+        const { changed, memberCount } = await presence.leave(room, connection.id, done);
+        if (changed) notify('user_left', room, memberOf(connection), memberCount);
       } catch (error) {
-        options.logger.debug({ event: 'leave_failed', err: error }, 'presence did not hear of a leaving');
+        options.logger.debug({ event: 'leave_failed', err: error }, 'a member could not be removed from presence');
       }
     },
     list: (room) => available(async () => ({ room, ...(await presence.members(room, MEMBER_LIST_LIMIT)) })),
-    handleGone: (room, who, memberCount) => tell('user_left', room, who, memberCount),
+    handleGone: (room, who, memberCount) => notify('user_left', room, who, memberCount),
   };
 }

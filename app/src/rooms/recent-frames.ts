@@ -1,11 +1,11 @@
-/** The recent frames of this instance's rooms, ready for the wire, within one bound in bytes over all rooms. */
+/** The recent frames of the rooms on this instance, as they go on the wire, with one limit in bytes for all rooms. */
 export interface RoomFrames {
   push(offset: number, frame: Buffer): void;
-  /** Whether every frame after `offset` is here; also when there is none. */
+  /** Whether every frame after `offset` is cached; true if there is none. */
   covers(offset: number): boolean;
-  /** Some of the frames after `offset`, joined, and the last one's offset. */
+  /** The next frames after `offset`, concatenated, and the offset of the last one. */
   after(offset: number): [bytes: Buffer, last: number];
-  /** Forgets all; the next frame is the one after `offset`. */
+  /** Drops all frames; the next one is the frame after `offset`. */
   clear(offset: number): void;
   close(): void;
 }
@@ -15,10 +15,10 @@ export interface RecentFrames {
   openRoom(): RoomFrames;
 }
 
-/** Handed out at once, and one frame more: far below what may wait for a reader that does not read. */
+/** About this much is written to a reader at once: far below the limit of its send buffer. */
 const CHUNK_BYTES = 16_384;
 
-/** Frames from an index on, up to the one that makes them CHUNK_BYTES. */
+/** Frames from index `start`, until they reach CHUNK_BYTES. */
 export function chunkOf(frames: readonly Buffer[], start: number): Buffer[] {
   let bytes = 0;
   let end = start;
@@ -32,7 +32,7 @@ export function createRecentFrames(limits: { maxBytes: number; maxFrames: number
     first: number;
     frames: Buffer[];
   }
-  /** Oldest use first. */
+  /** Least recently used first. */
   const rooms = new Set<Room>();
   let bytes = 0;
 

@@ -1,9 +1,9 @@
 /**
- * One room as this instance follows it: a cursor over the room's numbers. The next message is fanned out, an older one
- * dropped; at a hole the room pauses, reads what is missing from the broker, and goes on. The audit and the return of a
- * lost link are the same reading, so that the last message of a burst cannot go missing quietly.
+ * One room as this instance follows it: a cursor over the room's offsets. The next message is fanned out, and an older one
+ * is dropped. When messages are missing, the room pauses, backfills them from the broker's history, and continues. The
+ * audit and the sync after a lost link use the same backfill, so even the last message of a burst cannot stay lost.
  *
- * Recent frames are kept, so that members that come back after a restart elsewhere are served from memory.
+ * Recent frames are cached, so that members who resume after a restart of another instance are served from memory.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, BrokerUnavailable, type Page } from '../broker/broker.ts';
@@ -14,33 +14,33 @@ import { chunkOf, type RecentFrames, type RoomFrames } from './recent-frames.ts'
 
 /** Entries per read of the broker. */
 const PAGE = 200;
-/** Live messages that wait while the room is read; more are dropped and read again. */
+/** Live messages that are held during a backfill. More are dropped and read from the history instead. */
 const MAX_HELD = 1000;
 const RETRY_MS = 250;
 
 export type Recovery = Pick<ServerMessages['joined_room'], 'recovery' | 'reason' | 'replayed' | 'position'>;
 
-/** One member that catches up: gets frames in order, as fast as it reads. */
+/** A member that catches up: it gets frames in order, as fast as it reads. */
 export interface Reader {
-  /** False once it has gone. */
+  /** False once the member has left. */
   readonly open: boolean;
-  /** First, and once: how the history goes on. */
+  /** Called first, and once: how the history continues. */
   begin(recovery: Recovery): void;
   write(frames: Buffer): void;
-  /** Resolves when what was written has mostly left. */
+  /** Resolves when the send buffer has room again. */
   drained(): Promise<void>;
-  /** Later than `begin`, the history did not go on after all. */
+  /** After `begin`, the history turned out not to continue. */
   handleGap(reason: GapReason, position: Position): void;
-  /** Last: it has everything up to the head, and gets the rest as a member from this turn on. */
+  /** Called last: it has everything up to the head, and gets the rest live from this turn on. */
   enter(): void;
 }
 
 export interface RoomFeed {
-  /** The cursor is known. */
+  /** Resolves when the cursor is known. */
   readonly opened: Promise<void>;
   readonly head: Position | undefined;
   handleMessage(position: Position, body: Buffer): void;
-  /** Reads what may have been missed. @param audit without any sign that something was */
+  /** Backfills what may have been missed. @param audit there is no sign that anything was */
   sync(audit?: boolean): Promise<void>;
   /**
    * Brings a reader from `position` to the head, or without one starts it there.
@@ -57,18 +57,18 @@ export function createRoomFeed(options: {
   /**
    * Fans a frame out to the members.
    * @param position only valid during the call
-   * @param body what the frame was made of, unless its message is from a time before
+   * @param body of the frame, if the message is recent enough to measure its latency
    */
   deliver(frame: Buffer, position: Position, body: Buffer | undefined): void;
-  /** Tells the members that the history they saw was not continued. */
+  /** Sends the members a gap event. */
   handleGap(reason: GapReason, position: Position): void;
-  /** Messages never came live and were read, `found` of them because the audit looked. */
-  handleHoles(messages: number, found: number): void;
-  /** Redis is not what it was: the room has a new epoch. */
+  /** Missed messages were backfilled, `found` of them because of the audit. */
+  handleBackfill(messages: number, found: number): void;
+  /** The room has a new epoch, because Redis restarted or failed over. */
   handleEpoch(): void;
 }): RoomFeed {
   const { room, broker, deliver, handleGap } = options;
-  const holes = createBackfillCounter(options.handleHoles);
+  const backfilled = createBackfillCounter(options.handleBackfill);
   const frames: RoomFrames = options.recent.openRoom();
   let cursor: Position | undefined;
   let syncing: Promise<void> | undefined;
@@ -85,7 +85,7 @@ export function createRoomFeed(options: {
   }
 
   function hold(position: Position, body: Buffer): void {
-    // The body is a slice of a read buffer that is about to be used again.
+    // Copied, because the body is a slice of a read buffer that will be reused.
     if (held.length < MAX_HELD) held.push({ position, body: Buffer.from(body) });
     else overflow = true;
   }
@@ -93,7 +93,7 @@ export function createRoomFeed(options: {
   function handleMessage(position: Position, body: Buffer): void {
     if (cursor && !syncing && position.epoch === cursor.epoch) {
       if (position.offset === cursor.offset + 1) emit(position.offset, body);
-      else if (position.offset <= cursor.offset) holes.arrived(position.offset);
+      else if (position.offset <= cursor.offset) backfilled.arrived(position.offset);
       if (position.offset <= cursor.offset) return;
     }
     hold(position, body);
@@ -108,12 +108,12 @@ export function createRoomFeed(options: {
     if (known && known.epoch !== page.from.epoch) options.handleEpoch();
     if (known && !continued) handleGap(page.reason ?? 'rewound', page.from);
     for (const { offset, body } of page.entries) {
-      if (continued) holes.read(offset, audit);
+      if (continued) backfilled.read(offset, audit);
       emit(offset, body, continued);
     }
   }
 
-  /** Takes up what came while the room was read. @returns whether that leaves nothing to read */
+  /** Emits the messages held during the backfill. @returns whether the room is up to date */
   function takeHeld(stale: ReadonlySet<object>): boolean {
     while (cursor && held.length > 0) {
       const [next] = held;
@@ -122,7 +122,7 @@ export function createRoomFeed(options: {
       const old = position.epoch === cursor.epoch ? position.offset <= cursor.offset : stale.has(next);
       if (!old && (position.epoch !== cursor.epoch || position.offset !== cursor.offset + 1)) return false;
       held.shift();
-      if (old) holes.arrived(position.offset);
+      if (old) backfilled.arrived(position.offset);
       else emit(position.offset, body);
     }
     return true;
@@ -130,7 +130,7 @@ export function createRoomFeed(options: {
 
   async function read(audit: boolean): Promise<void> {
     while (!closed) {
-      // What came before the read began is covered by it.
+      // The read covers everything that was held before it began.
       const stale = new Set<object>(held);
       overflow = false;
       const page = await broker.resume(room, cursor, PAGE);
@@ -141,8 +141,8 @@ export function createRoomFeed(options: {
     }
   }
 
-  /** A reading that is past its point of refusal: tried until the broker answers or the room is left. */
-  async function insist<T>(reading: () => Promise<T>): Promise<T> {
+  /** Retries a read that can no longer be refused, until the broker answers or the room is closed. */
+  async function retryUntilClosed<T>(reading: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await reading();
@@ -154,8 +154,8 @@ export function createRoomFeed(options: {
   }
 
   function sync(audit = false): Promise<void> {
-    if (audit) holes.settle();
-    syncing ??= insist(() => read(audit)).finally(() => {
+    if (audit) backfilled.settle();
+    syncing ??= retryUntilClosed(() => read(audit)).finally(() => {
       syncing = undefined;
       if (held.length > 0 && !closed) syncInBackground();
     });
@@ -203,10 +203,10 @@ export function createRoomFeed(options: {
           at = { epoch: head.epoch, offset: last };
           continue;
         }
-        const page = await insist(() => broker.resume(room, at, PAGE));
+        const page = await retryUntilClosed(() => broker.resume(room, at, PAGE));
         if (page.recovery !== 'recovered') reader.handleGap(page.reason ?? 'rewound', page.from);
         at = await writePage(reader, page);
-        // The reader may be ahead of the room: then the room reads too.
+        // The reader may be ahead of the room: then the room has to catch up too.
         head = requireCursor();
         if (at.epoch !== head.epoch || at.offset > head.offset) await sync();
       }
@@ -220,7 +220,7 @@ export function createRoomFeed(options: {
   };
 }
 
-/** Writes a page's entries to one reader, as fast as it reads; @returns where that leaves it. */
+/** Writes the entries of a page to a reader, as fast as it reads. @returns the reader's new position */
 async function writePage(reader: Reader, page: Page): Promise<Position> {
   const { epoch } = page.head;
   const encoded = page.entries.map(({ offset, body }) => encodeTextFrame(body, closeBody({ epoch, offset })));

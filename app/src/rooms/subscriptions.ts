@@ -1,6 +1,6 @@
 /**
- * The broker's channels that connections of this instance are on: opened with the first, closed with the last. Rooms are
- * followed by a feed; a single connection's channel is live only.
+ * The broker channels that connections of this instance need: subscribed for the first connection, unsubscribed after
+ * the last. A room has a feed, which keeps its order; the channel of a single connection is live only.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, type BrokerHandlers, BrokerUnavailable } from '../broker/broker.ts';
@@ -16,9 +16,9 @@ import type { Hub } from './hub.ts';
 import type { RecentFrames } from './recent-frames.ts';
 import { createRoomFeed, type RoomFeed } from './room-feed.ts';
 
-/** How long a join waits for a channel before it is refused. */
-const FLOWING_DEADLINE_MS = 3000;
-/** The audit goes through the channels in this many parts. */
+/** How long a join waits for its subscription before it is refused. */
+const SUBSCRIBED_DEADLINE_MS = 3000;
+/** The audit covers the channels in this many parts, spread over its interval. */
 const AUDIT_PARTS = 10;
 
 const USER_PREFIX = '@user:';
@@ -27,7 +27,7 @@ const isRoom = (name: string) => !name.startsWith(USER_PREFIX) && !name.startsWi
 export const channelOfUser = (userId: string): string => USER_PREFIX + userId;
 export const channelOfClient = (clientId: string): string => CLIENT_PREFIX + clientId;
 
-/** The hub's and the broker's name of a room as this connection calls it. */
+/** The name that hub and broker use for a room of this connection. */
 export const channelOf = (connection: Connection, room: string): string =>
   room === ROOM_ME ? channelOfUser(connection.user.userId) : room;
 
@@ -44,25 +44,25 @@ export function implicitChannels({ id, user, explicit }: Connection): string[] {
 }
 
 interface Channel {
-  /** None for a single connection's channel. */
+  /** Undefined for the channel of a single connection. */
   feed: RoomFeed | undefined;
-  /** Its messages flow. */
+  /** Resolves when it is subscribed and its history is known. */
   opened: Promise<void>;
-  /** Connections that are on it or about to be. */
+  /** Connections that need it. */
   users: number;
   auditPart: number;
 }
 
 export interface Subscriptions {
-  /** Rooms among the channels: all but those of a single user or connection. */
+  /** Number of rooms, not counting the channels of single users and connections. */
   readonly roomCount: number;
-  /** Opens the channel for one more connection, which gets nothing before it is in the hub's room. */
+  /** Subscribes for one more connection, which gets no messages until it is a member in the hub. */
   attach(name: string): void;
-  /** Takes one connection off the channel, and closes it after the last. */
+  /** Removes one connection, and unsubscribes after the last. */
   detach(connection: Connection, name: string): void;
-  /** Resolves when the channel's messages flow, however long that takes. */
+  /** Resolves when the channel is subscribed, however long that takes. */
   opened(name: string): Promise<void>;
-  /** The feed of a room that flows. @throws {BrokerUnavailable} when that takes too long */
+  /** The feed of a subscribed room. @throws {BrokerUnavailable} when subscribing takes too long */
   feed(name: string): Promise<RoomFeed>;
   readonly brokerHandlers: BrokerHandlers;
 }
@@ -78,8 +78,8 @@ export function createSubscriptions(options: {
 }): Subscriptions {
   const { hub, broker, metrics, throughput, logger } = options;
   const channels = new Map<string, Channel>();
-  /** A message can be followed by its position; asked once, so that it costs nothing else. */
-  const following = logger.isLevelEnabled('debug');
+  /** Whether single messages are logged. Read once, because the fan-out path cannot afford to ask each time. */
+  const tracing = logger.isLevelEnabled('debug');
 
   function deliver(name: string, frame: Buffer, except?: string): number {
     const receivers = hub.deliver(name, frame, except);
@@ -89,14 +89,17 @@ export function createSubscriptions(options: {
     return receivers;
   }
 
-  /** @param body what the frame was made of, unless its message is from a time before */
+  /** @param body of the frame, if the message is recent enough to measure its latency */
   function deliverMessage(name: string, frame: Buffer, position: Position, body: Buffer | undefined): void {
     const members = deliver(name, frame);
-    // The instances' clocks are taken to be one: a machine's, or kept together by NTP.
+    // Assumes that the instances' clocks agree: one machine, or NTP.
     const takenAt = body && members > 0 ? readTimestamp(body) : undefined;
     if (takenAt !== undefined) metrics.deliveryLatency.observe(Math.max(0, Date.now() - takenAt) / 1000);
-    if (following) {
-      logger.debug({ event: 'delivered', room: name, position, members }, 'a message is on its way to members here');
+    if (tracing) {
+      logger.debug(
+        { event: 'delivered', room: name, position, members },
+        'delivered a message to the members on this instance',
+      );
     }
   }
 
@@ -107,14 +110,17 @@ export function createSubscriptions(options: {
       broker,
       recent: options.recent,
       deliver: (frame, position, body) => deliverMessage(name, frame, position, body),
-      handleHoles(messages, found) {
+      handleBackfill(messages, found) {
         metrics.holesFilled.inc(messages);
         metrics.auditFindings.inc(found);
       },
       handleEpoch: () => metrics.epochsSeen.inc(),
       handleGap(reason, position) {
         metrics.gapsTold.inc(reason);
-        logger.warn({ event: 'gap', reason, position }, 'a history could not be continued; its members are told');
+        logger.warn(
+          { event: 'gap', reason, position },
+          'the history of a room could not be continued; its members were sent a gap event',
+        );
         const room = name.startsWith(USER_PREFIX) ? ROOM_ME : name;
         deliver(name, encodeTextFrame(Buffer.from(encode('gap', { room, reason, position }))));
       },
@@ -122,7 +128,7 @@ export function createSubscriptions(options: {
     return { feed, opened: feed.opened };
   }
 
-  /** @param part of the audit; without one, all that the link may have missed */
+  /** Syncs the rooms of one audit part, or all rooms after the link was down. */
   function syncAll(part?: number): void {
     const audit = part !== undefined;
     for (const { feed, auditPart } of channels.values()) {
@@ -157,7 +163,7 @@ export function createSubscriptions(options: {
       if (!channel) return;
       channel.users -= 1;
       if (channel.users > 0) return;
-      // Instances that keep listening to rooms without members take CPU from everyone.
+      // A subscription without members would cost every instance and Redis CPU.
       channels.delete(name);
       if (isRoom(name)) roomCount -= 1;
       if (channel.feed) channel.feed.close();
@@ -165,17 +171,17 @@ export function createSubscriptions(options: {
     },
     opened,
     async feed(name) {
-      const late = delay(FLOWING_DEADLINE_MS, 'late' as const, { ref: false });
+      const late = delay(SUBSCRIBED_DEADLINE_MS, 'late' as const, { ref: false });
       if ((await Promise.race([opened(name), late])) === 'late') throw new BrokerUnavailable({ uncertain: false });
       const feed = channels.get(name)?.feed;
-      // Closed meanwhile, with its last connection.
+      // Its last connection closed meanwhile.
       if (!feed) throw new BrokerUnavailable({ uncertain: false });
       return feed;
     },
     brokerHandlers: {
       handleMessage(name, position, body) {
-        if (following) {
-          logger.debug({ event: 'received', room: name, position }, 'a message came from the broker');
+        if (tracing) {
+          logger.debug({ event: 'received', room: name, position }, 'received a message from the broker');
         }
         channels.get(name)?.feed?.handleMessage(position, body);
       },

@@ -12,8 +12,8 @@ export interface Mutation {
 export const mutations: Readonly<Record<string, Mutation>> = {
   resume: {
     file: 'src/handlers/join-room.ts',
-    from: 'instance.join(connection, room, position, (joined)',
-    to: 'instance.join(connection, room, undefined, (joined)',
+    from: 'rooms.join(connection, room, position, (joined)',
+    to: 'rooms.join(connection, room, undefined, (joined)',
     scenario: 2,
     shows: 'lost',
   },

@@ -54,7 +54,10 @@ test('a flood of hostile types, rooms, users, ids and close codes adds no series
   const users = Array.from({ length: 40 }, (_, i) => i);
   await Promise.all(
     users.map(async (i) => {
-      const client = await connect(app, { as: `user ${hostile(i)}`, path: `/ws?${encodeURIComponent(hostile(i))}=1` });
+      const client = await connect(app, {
+        as: `user ${hostile(i).replace('\n', ' ')}`,
+        path: `/ws?${encodeURIComponent(hostile(i))}=1`,
+      });
       await client.request('join_room', { room: `room.${i}` });
       for (let n = 0; n < 25; n += 1) {
         await Promise.all([

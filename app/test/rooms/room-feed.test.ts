@@ -65,7 +65,7 @@ function setUp(options: { maxFrames: number; size: number }) {
     handleGap: (reason, position) => {
       for (const member of members) member.handleBroken(reason, position);
     },
-    handleHoles: () => undefined,
+    handleBackfill: () => undefined,
     handleEpoch: () => undefined,
   });
 
