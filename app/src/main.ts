@@ -49,7 +49,7 @@ const throughput = createThroughput();
 const wheel = createTimerWheel();
 
 // Between the instances.
-const { broker, link } = createBroker({
+const { broker, link } = await createBroker({
   config,
   handlers: {
     handleMessage: (...message) => subscriptions.brokerHandlers.handleMessage(...message),

@@ -2,8 +2,8 @@
  * The pino logger. Every line has `event` (a stable name) and `instanceId`. Tokens, secrets and message contents are
  * never logged.
  */
+import { createRequire } from 'node:module';
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 
 export type { Logger };
 
@@ -23,7 +23,7 @@ export function createLogger(options: {
       formatters: { level: (label) => ({ level: label }) },
     },
     options.format === 'pretty'
-      ? pretty({
+      ? loadPretty()({
           sync: true,
           ignore: 'instanceId,event',
           ...(options.destination && { destination: options.destination }),
@@ -31,3 +31,6 @@ export function createLogger(options: {
       : (options.destination ?? pino.destination({ dest: 1, sync: true })),
   );
 }
+
+/** Loaded only for people: production logs JSON. */
+const loadPretty = () => createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
