@@ -1,8 +1,8 @@
 /** One instance of the app: the connections that it holds, its state, and how it gives them up. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from './broker/broker.ts';
 import type { Config } from './config.ts';
 import type { Connection } from './connection/connection.ts';
+import { withDeadline } from './deadline.ts';
 import type { Drain } from './lifecycle/drain.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics, Readings } from './observability/metrics.ts';
@@ -105,7 +105,7 @@ export function createInstance(options: {
     async open(connection) {
       hub.add(connection);
       metrics.connectionsOpened.inc();
-      await Promise.race([rooms.open(connection), delay(OPEN_DEADLINE_MS, undefined, { ref: false })]);
+      await withDeadline(rooms.open(connection), OPEN_DEADLINE_MS);
       connection.send('connected', { clientId: connection.id, ...greeting });
       connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
       if (draining) moveAway([connection]);

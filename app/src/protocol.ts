@@ -19,7 +19,10 @@ export const ROOM_PATTERN = /^[\w.:-]{1,128}$/;
 
 export const MAX_ID_LENGTH = 128;
 
-/** A place in a room's history. `offset` counts from 1 within `epoch`. */
+/**
+ * A place in a room's history. Offsets count from 1 and continue across epochs. `{epoch: '0', offset: 0}` is before the
+ * first message, and the position of every room without history.
+ */
 export interface Position {
   epoch: string;
   offset: number;

@@ -46,12 +46,24 @@ test('calls with the subject, in the order of the deadlines and within one in th
 test('a cancelled entry is not called, one that is cancelled in the same tick neither', () => {
   const wheel = wheelAt();
   const called: string[] = [];
-  const first = wheel.schedule(20, () => (second.cancelled = true), undefined);
+  const first = wheel.schedule(20, () => wheel.cancel(second), undefined);
   const second = wheel.schedule(20, () => called.push('second'), undefined);
-  wheel.schedule(20, () => called.push('third'), undefined).cancelled = true;
+  wheel.cancel(wheel.schedule(20, () => called.push('third'), undefined));
   pass(100);
   expect(first.cancelled).toBe(false);
   expect(called).toEqual([]);
+  wheel.close();
+});
+
+test('a cancelled entry leaves its neighbours alone', () => {
+  const wheel = wheelAt();
+  const called: string[] = [];
+  const entries = ['a', 'b', 'c'].map((name) => wheel.schedule(20, () => called.push(name), undefined));
+  wheel.cancel(entries[1]);
+  wheel.cancel(entries[1]);
+  pass(100);
+  wheel.cancel(entries[0]);
+  expect(called).toEqual(['a', 'c']);
   wheel.close();
 });
 

@@ -1,14 +1,17 @@
-/** What the instances need between them. */
+/** The interface between the instances: it carries messages and keeps each room's recent history. */
 import type { Position } from '../protocol.ts';
 
-/** What came of a publish. */
+/** The epoch of a room without history. `{epoch: BEGINNING, offset: 0}` is the position before its first message. */
+export const BEGINNING = '0';
+
+/** The result of a publish. */
 export interface Receipt {
   position: Position;
-  /** The same message (publisher and id) was taken before; `position` is where it stands. */
+  /** The same message (publisher and id) was stored before, at `position`. */
   duplicate: boolean;
 }
 
-/** One kept message. `body` is the frame's JSON, open at its end: see `closeBody` in protocol.ts. */
+/** One stored message. `body` is the frame's JSON without its end: see `closeBody` in protocol.ts. */
 export interface Entry {
   offset: number;
   body: Buffer;
@@ -18,67 +21,68 @@ export interface Entry {
 export type GapReason = 'trimmed' | 'unknown_epoch' | 'invalid';
 
 /**
- * How a room's history goes on from a position. `from` is where `entries` begin: everything after it is there or is
- * told to be lost. `rewound`: the position lay on a part of the history that Redis has lost since; `from` is the fork.
+ * How a room's history continues from a position. `entries` are what follows `from`. `rewound`: the position is in a
+ * part of the history that Redis has lost since, and `from` is the fork.
  */
 export interface Page {
   recovery: 'recovered' | 'rewound' | 'gap';
   reason?: GapReason;
   from: Position;
   entries: Entry[];
-  /** The room's last message at that time. */
+  /** The position of the room's last message. */
   head: Position;
 }
 
-/** What the broker calls. Bodies are only valid during the call. */
+/** Callbacks of the broker. Bodies are valid only during the call. */
 export interface BrokerHandlers {
-  /** A numbered message of a subscribed room: once, not at all, or again; the numbers tell. */
+  /** A message of a subscribed room. It may be missing or arrive twice; its offset tells. */
   handleMessage(room: string, position: Position, body: Buffer): void;
-  /** An event that is not kept, for everyone on the room but the connection `except`. */
+  /** An event that is not stored, for everyone in the room except the connection `except`. */
   handleAnnouncement(room: string, body: Buffer, except: string | undefined): void;
-  /** Messages may have been missed: the link was lost and is back. */
+  /** The link was down and is back: messages may have been missed. */
   handleRestored(): void;
 }
 
 /**
  * Carries messages between instances and keeps each room's recent history.
  *
- * Guarantee: a publish that resolves is numbered, kept and on its way to all subscribers, in one atomic step; the
- * numbers of a room have no holes within a lineage of epochs. The live messages themselves are sent at most once: a
- * subscriber that sees a hole, or whose link was away, reads what it missed with `resume`.
+ * Guarantee: a publish that resolves has been numbered, stored and sent to all subscribers, in one atomic step. The offsets
+ * of a room have no holes within a lineage of epochs. Live messages are delivered at most once: a subscriber that finds an
+ * offset missing, or whose link was down, reads what it missed with `resume`.
  */
 export interface Broker {
-  /** Whether a publish can be expected to succeed now. */
+  /** Whether a publish is expected to succeed now. */
   readonly ready: boolean;
-  /** Milliseconds since a message to itself last came back, as the subscriber's link brings all messages. */
+  /** Milliseconds since the canary last arrived on the subscriber link. */
   readonly canaryAge: number;
-  /** Which links are up; with no links there is none that is not. */
+  /** Which Redis links are up; all of them for a broker without Redis. */
   readonly links: Readonly<Record<RedisLinkName, boolean>>;
   /**
-   * @param id with the publisher, makes the publish idempotent: sent again, it is taken once
-   * @throws {BrokerUnavailable} when it was not taken, or with `uncertain` when nobody knows
+   * @param id makes the publish idempotent per publisher: a resent message is stored once
+   * @throws {BrokerUnavailable} when it was not stored, or with `uncertain` when that is unknown
    */
   publish(room: string, body: string, publisher: string, id?: string): Promise<Receipt>;
   /**
-   * Sends an event that is not kept. @returns how many instances listen to the room
+   * Sends an event that is not stored. @returns how many instances subscribe to the room
    * @throws {BrokerUnavailable}
    */
   announce(room: string, body: string, except?: string): Promise<number>;
   /**
-   * How the room goes on from `position`; without one, from its head. At most `limit` entries.
+   * How the room continues from `position`, or from its head. At most `limit` entries. Writes nothing for a room without
+   * history.
    * @throws {BrokerUnavailable}
    */
   resume(room: string, position: Position | undefined, limit: number): Promise<Page>;
   /**
-   * Wants the room's messages from now on, across lost links too. Resolves when the broker has confirmed;
-   * while the link is down it waits for its return.
+   * Subscribes to the room from now on, also across lost links. Resolves when the broker has confirmed, and waits while
+   * the link is down.
    */
   subscribe(room: string): Promise<void>;
   unsubscribe(room: string): void;
   close(): Promise<void>;
 }
 
-/** The connections to Redis. */
+/** The two connections to Redis. */
 export const redisLinks = ['commands', 'subscriber'] as const;
 export type RedisLinkName = (typeof redisLinks)[number];
 
@@ -86,13 +90,13 @@ export type RedisLinkName = (typeof redisLinks)[number];
 export interface Retention {
   /** Messages. */
   size: number;
-  /** Milliseconds without a message after which a room's history goes; ids are remembered as long. */
+  /** Milliseconds after its last message until a room's history expires; ids are remembered as long. */
   ttl: number;
 }
 
 export class BrokerUnavailable extends Error {
   override readonly name = 'BrokerUnavailable';
-  /** The answer was lost: the message may have been taken. */
+  /** The answer was lost: the message may have been stored. */
   readonly uncertain: boolean;
   /** Milliseconds. */
   readonly retryAfter = 1000;

@@ -1,50 +1,81 @@
-/** The broker of one instance alone: the same numbers, history and asynchrony, without Redis. */
+/** The broker of a single instance: the same offsets, history and asynchrony, without Redis. */
 import { randomBytes } from 'node:crypto';
 import type { Position } from '../protocol.ts';
 import {
+  BEGINNING,
   type Broker,
   type BrokerHandlers,
   BrokerUnavailable,
   type Entry,
+  type Page,
   type Receipt,
   type Retention,
 } from './broker.ts';
 
 interface Room {
+  /** A room that expired and begins again has another one. */
+  epoch: string;
   offset: number;
   entries: Entry[];
-  touchedAt: number;
+  /** Of the history; see `expiresAt` in the receipts for the ids. */
+  expiresAt: number;
 }
 
-/** Receipts that are remembered for ids, over all rooms. */
+/** Message ids that are remembered, over all rooms. */
 const MAX_RECEIPTS = 10_000;
 
 export function createMemoryBroker(options: { handlers: BrokerHandlers; retention: Retention }): Broker {
   const { handlers, retention } = options;
-  /** One epoch for the life of the process: what it forgets at its end, it forgets whole. */
-  const epoch = randomBytes(6).toString('base64url');
+  const self = randomBytes(6).toString('base64url');
+  let epochs = 0;
+  /** In the order of their last message. */
   const rooms = new Map<string, Room>();
   const receipts = new Map<string, { position: Position; expiresAt: number }>();
   const wanted = new Set<string>();
   let open = true;
 
-  function openRoom(name: string): Room {
+  /** A room whose history has expired is gone, unless someone follows it: then it keeps its offsets. */
+  function findRoom(name: string): Room | undefined {
+    const room = rooms.get(name);
+    if (!room || room.expiresAt > performance.now()) return room;
+    room.entries = [];
+    if (wanted.has(name)) return room;
+    rooms.delete(name);
+    return undefined;
+  }
+
+  /** Removes what has expired, from the oldest on. */
+  function sweep(): void {
     const now = performance.now();
-    const room = rooms.get(name) ?? { offset: 0, entries: [], touchedAt: now };
-    if (now - room.touchedAt > retention.ttl) room.entries = [];
+    for (const [name, { expiresAt }] of rooms) {
+      if (expiresAt > now) break;
+      findRoom(name);
+      const followed = rooms.get(name);
+      if (!followed) continue;
+      rooms.delete(name);
+      rooms.set(name, Object.assign(followed, { expiresAt: now + retention.ttl }));
+    }
+    for (const [key, { expiresAt }] of receipts) {
+      if (expiresAt > now && receipts.size <= MAX_RECEIPTS) break;
+      receipts.delete(key);
+    }
+  }
+
+  function append(name: string, body: string): Entry & { epoch: string } {
+    const room = findRoom(name) ?? {
+      epoch: `${self}.${(++epochs).toString(36)}`,
+      offset: 0,
+      entries: [],
+      expiresAt: 0,
+    };
+    room.offset += 1;
+    room.expiresAt = performance.now() + retention.ttl;
+    const entry = { offset: room.offset, body: Buffer.from(body) };
+    room.entries.push(entry);
+    if (room.entries.length > retention.size) room.entries.shift();
+    rooms.delete(name);
     rooms.set(name, room);
-    return room;
-  }
-
-  function recall(key: string): Position | undefined {
-    const receipt = receipts.get(key);
-    return receipt && receipt.expiresAt > performance.now() ? receipt.position : undefined;
-  }
-
-  function remember(key: string, position: Position): void {
-    receipts.set(key, { position, expiresAt: performance.now() + retention.ttl });
-    const [oldest] = receipts.keys();
-    if (receipts.size > MAX_RECEIPTS && oldest !== undefined) receipts.delete(oldest);
+    return { ...entry, epoch: room.epoch };
   }
 
   function requireOpen(): void {
@@ -59,21 +90,17 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
     links: { commands: true, subscriber: true },
     async publish(name, body, publisher, id) {
       requireOpen();
+      sweep();
       const key = JSON.stringify([name, publisher, id]);
-      const earlier = id === undefined ? undefined : recall(key);
+      const earlier = id === undefined ? undefined : receipts.get(key)?.position;
       if (earlier) return { position: earlier, duplicate: true };
-      const room = openRoom(name);
-      const entry: Entry = { offset: room.offset + 1, body: Buffer.from(body) };
-      room.offset = entry.offset;
-      room.touchedAt = performance.now();
-      room.entries.push(entry);
-      if (room.entries.length > retention.size) room.entries.shift();
-      const position = { epoch, offset: entry.offset };
-      if (id !== undefined) remember(key, position);
-      // Later, as from Redis: nothing is delivered inside the publisher's own call.
+      const { epoch, offset, body: stored } = append(name, body);
+      const position = { epoch, offset };
+      if (id !== undefined) receipts.set(key, { position, expiresAt: performance.now() + retention.ttl });
+      // Later, as with Redis: nothing is delivered inside the publisher's own call.
       return new Promise<Receipt>((resolve) => {
         queueMicrotask(() => {
-          if (wanted.has(name)) handlers.handleMessage(name, position, entry.body);
+          if (wanted.has(name)) handlers.handleMessage(name, position, stored);
           resolve({ position, duplicate: false });
         });
       });
@@ -86,28 +113,7 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
     },
     async resume(name, position, limit) {
       requireOpen();
-      const room = openRoom(name);
-      const head = { epoch, offset: room.offset };
-      const gap = (reason: 'trimmed' | 'unknown_epoch' | 'invalid', from: number) => ({
-        recovery: 'gap' as const,
-        reason,
-        from,
-      });
-      const outcome =
-        position === undefined
-          ? { recovery: 'recovered' as const, from: room.offset }
-          : position.epoch !== epoch
-            ? gap('unknown_epoch', 0)
-            : position.offset > room.offset
-              ? gap('invalid', room.offset)
-              : { recovery: 'recovered' as const, from: position.offset };
-      const oldest = room.entries[0]?.offset ?? room.offset + 1;
-      const trimmed = outcome.from < room.offset && oldest > outcome.from + 1;
-      const { from, ...rest } = trimmed
-        ? { ...gap('trimmed', oldest - 1), ...('reason' in outcome && { reason: outcome.reason }) }
-        : outcome;
-      const entries = room.entries.filter((entry) => entry.offset > from).slice(0, limit);
-      return { ...rest, from: { epoch, offset: from }, entries, head };
+      return resumeRoom(findRoom(name), position, limit);
     },
     async subscribe(room) {
       wanted.add(room);
@@ -117,4 +123,31 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
       open = false;
     },
   };
+}
+
+/** As resume.lua, but that the epoch of a room never changes. */
+function resumeRoom(
+  { epoch, offset: head, entries }: Omit<Room, 'expiresAt'> = { epoch: BEGINNING, offset: 0, entries: [] },
+  position: Position | undefined,
+  limit: number,
+): Page {
+  const [recovery, from, reason] = start();
+  const oldest = entries[0]?.offset ?? head + 1;
+  const trimmed = from < head && oldest > from + 1;
+  const first = trimmed ? oldest - 1 : from;
+  const why = reason ?? (trimmed ? 'trimmed' : undefined);
+  return {
+    recovery: trimmed ? 'gap' : recovery,
+    ...(why && { reason: why }),
+    from: { epoch, offset: first },
+    entries: entries.filter(({ offset }) => offset > first).slice(0, limit),
+    head: { epoch, offset: head },
+  };
+
+  function start(): [Page['recovery'], from: number, reason?: NonNullable<Page['reason']>] {
+    if (!position) return ['recovered', head];
+    if (position.epoch === BEGINNING) return position.offset === 0 ? ['recovered', 0] : ['gap', head, 'invalid'];
+    if (position.epoch !== epoch) return ['gap', 0, 'unknown_epoch'];
+    return position.offset > head ? ['gap', head, 'invalid'] : ['recovered', position.offset];
+  }
 }

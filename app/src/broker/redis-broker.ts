@@ -1,6 +1,6 @@
 /**
- * The broker between instances. A room is a stream of its last messages, a meta hash with its numbers, and a channel;
- * all of a room's keys share a slot of Redis Cluster. publish.lua and resume.lua say what happens to them.
+ * The broker between instances. A room is a stream of its last messages, a meta hash with its epoch and offset, and a
+ * channel. All keys of a room share a slot of Redis Cluster. See publish.lua and resume.lua.
  *
  * On a channel a message is `EPOCH:OFFSET:EXCEPT \n BODY`, so that fan-out parses no JSON; without EPOCH and OFFSET it is
  * an announcement, which nobody keeps.
@@ -154,7 +154,8 @@ export function createRedisBroker(options: {
       run(() => link.commands.sendCommand<number>(['PUBLISH', CHANNEL_PREFIX + room, `::${except ?? ''}\n${body}`])),
     resume: (room, position, limit) =>
       run(async () => {
-        const args = [freshEpoch(), position?.epoch ?? '', String(position?.offset ?? 0), String(limit)];
+        const { epoch, offset } = position ?? { epoch: '', offset: 0 };
+        const args = [freshEpoch(), epoch, String(offset), String(limit), String(retention.ttl)];
         const answer = await resumeScript.run<(Buffer | number)[]>(
           link.commands,
           [metaKey(room), streamKey(room)],

@@ -1,27 +1,34 @@
--- How a room goes on from a position: the entries after it, or why there are none.
+-- How a room continues from a position: the entries after it, or why there are none. Writes nothing for a room without
+-- history, whose position is epoch '0', offset 0: before the first message of whatever epoch comes next.
 -- KEYS  meta, stream
--- ARGV  fresh epoch, epoch and offset of the position ('' for none: from the head), most entries
--- Returns {recovery, reason or '', offset it goes on from, epoch, head offset, offset, body, offset, body, ...}
-local room = open_room(ARGV[1])
+-- ARGV  fresh epoch, epoch and offset of the position ('' for none: from the head), most entries, history ttl in ms
+-- Returns {recovery, reason or '', offset it continues from, epoch, head offset, offset, body, offset, body, ...}
+local BEGINNING = '0'
+local epoch, offset = ARGV[2], tonumber(ARGV[3])
+local room = load_room(ARGV[1])
+if not room then
+  if epoch == '' or (epoch == BEGINNING and offset == 0) then return { 'recovered', '', 0, BEGINNING, 0 } end
+  return { 'gap', epoch == BEGINNING and 'invalid' or 'unknown_epoch', 0, BEGINNING, 0 }
+end
+if redis.call('PTTL', META) < ARGV[5] / 2 then redis.call('PEXPIRE', META, ARGV[5]) end
 local recovery, reason, from = 'recovered', '', room.offset
-if ARGV[2] ~= '' then
-  local epoch, offset = ARGV[2], tonumber(ARGV[3])
-  if epoch == room.epoch then
-    from = offset
-    if offset > room.offset then recovery, reason, from = 'gap', 'invalid', room.offset end
+if epoch == BEGINNING and offset == 0 then
+  from = 0
+elseif epoch == room.epoch or epoch == BEGINNING then
+  from = offset
+  if offset > room.offset or epoch == BEGINNING then recovery, reason, from = 'gap', 'invalid', room.offset end
+elseif epoch ~= '' then
+  local last
+  for _, past in ipairs(cjson.decode(room.past)) do
+    if past[1] == epoch then last = past[2] end
+  end
+  if not last then
+    -- Whoever was in this epoch knows its name, so all of it is new to this reader.
+    recovery, reason, from = 'gap', 'unknown_epoch', room.start
+  elseif offset > last then
+    recovery, from = 'rewound', last
   else
-    local last
-    for _, past in ipairs(cjson.decode(room.past)) do
-      if past[1] == epoch then last = past[2] end
-    end
-    if not last then
-      -- Whoever has been in this epoch would know its name: all of it is new to them.
-      recovery, reason, from = 'gap', 'unknown_epoch', room.start
-    elseif offset > last then
-      recovery, from = 'rewound', last
-    else
-      from = offset
-    end
+    from = offset
   end
 end
 local entries = {}
@@ -30,7 +37,7 @@ if from < room.offset then
   local oldest = first and tonumber(string.match(first[1], '^%d+')) or room.offset + 1
   if oldest > from + 1 then
     from = oldest - 1
-    -- An unknown epoch is the worse news; a rewind that also lost the entries after the fork is a gap.
+    -- An unknown epoch is the worse news. A rewind whose messages after the fork are gone too is a gap.
     if reason == '' then recovery, reason = 'gap', 'trimmed' end
   end
   if from < room.offset then

@@ -31,12 +31,11 @@ export function createHeartbeat({ config, wheel }: { config: Config; wheel: Time
     handlePong(connection) {
       const entry = pending.get(connection);
       if (entry?.run !== expire) return;
-      entry.cancelled = true;
+      wheel.cancel(entry);
       pending.set(connection, wheel.schedule(interval, ping, connection));
     },
     stop(connection) {
-      const entry = pending.get(connection);
-      if (entry) entry.cancelled = true;
+      wheel.cancel(pending.get(connection));
       pending.delete(connection);
     },
   };

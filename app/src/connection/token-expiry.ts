@@ -22,8 +22,7 @@ export function createTokenExpiry({ config, wheel }: { config: Config; wheel: Ti
   const expire = (connection: Connection) => connection.close('TOKEN_EXPIRED');
 
   function stop(connection: Connection): void {
-    const entry = pending.get(connection);
-    if (entry) entry.cancelled = true;
+    wheel.cancel(pending.get(connection));
     pending.delete(connection);
   }
 

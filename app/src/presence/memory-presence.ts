@@ -12,6 +12,7 @@ interface User {
 export function createMemoryPresence({ grace, onGone }: { grace: number; onGone: OnGone }): Presence {
   /** room -> userId -> user */
   const rooms = new Map<string, Map<string, User>>();
+  /** End of each claim. */
   const claims = new Map<string, number>();
   const count = (room: string) => rooms.get(room)?.size ?? 0;
 
@@ -53,7 +54,8 @@ export function createMemoryPresence({ grace, onGone }: { grace: number; onGone:
     },
     async claimInterval(room, interval) {
       const now = performance.now();
-      if ((claims.get(room) ?? 0) > now) return false;
+      for (const [claimed, end] of claims) if (end <= now) claims.delete(claimed);
+      if (claims.has(room)) return false;
       claims.set(room, now + interval);
       return true;
     },

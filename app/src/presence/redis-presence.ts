@@ -20,7 +20,9 @@ import type { Change, OnGone, Presence } from './presence.ts';
 const LEASES = 'wsfleet:{presence}:leases';
 const AWAY_ROOMS = 'wsfleet:{presence}:away';
 const leaseRooms = (lease: string) => `wsfleet:lease:${lease}:rooms`;
-/** Between two looks at what is due. */
+/** Longer than an outage of the whole cluster: whoever comes back first needs the list to remove the ghosts. */
+const LEASE_ROOMS_TTL_MS = 7 * 24 * 3600 * 1000;
+/** Minimum time between two checks of what is due. */
 const MIN_INTERVAL_MS = 50;
 const roomKeys = (room: string) => ['connections', 'users', 'away'].map((part) => `wsfleet:{${room}}:${part}`);
 
@@ -51,8 +53,8 @@ export function createRedisPresence(options: {
 
   const send = <T>(...command: string[]) => link.commands.sendCommand(command) as Promise<T>;
 
-  /** A list that nobody buries, because its lease was gone already, goes by itself. */
-  const keepLeaseRooms = () => send('PEXPIRE', leaseRooms(lease), String(20 * options.lease));
+  /** A backstop for a list whose lease was already buried. */
+  const keepLeaseRooms = () => send('PEXPIRE', leaseRooms(lease), String(LEASE_ROOMS_TTL_MS));
 
   async function enter(room: string, clientId: string, member: Member): Promise<Change> {
     const args = [clientId, member.userId, member.username, lease];

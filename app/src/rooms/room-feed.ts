@@ -6,7 +6,7 @@
  * Recent frames are cached, so that members who resume after a restart of another instance are served from memory.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Broker, BrokerUnavailable, type Page } from '../broker/broker.ts';
+import { BEGINNING, type Broker, BrokerUnavailable, type Page } from '../broker/broker.ts';
 import { encodeTextFrame } from '../connection/frame.ts';
 import { closeBody, type GapReason, type Position, type ServerMessages } from '../protocol.ts';
 import { createBackfillCounter } from './backfill-counter.ts';
@@ -91,6 +91,8 @@ export function createRoomFeed(options: {
   }
 
   function handleMessage(position: Position, body: Buffer): void {
+    // The first message of a room names the epoch.
+    if (cursor?.epoch === BEGINNING && position.offset === 1 && !syncing) cursor.epoch = position.epoch;
     if (cursor && !syncing && position.epoch === cursor.epoch) {
       if (position.offset === cursor.offset + 1) emit(position.offset, body);
       else if (position.offset <= cursor.offset) backfilled.arrived(position.offset);
@@ -105,7 +107,7 @@ export function createRoomFeed(options: {
     const continued = page.recovery === 'recovered';
     if (!known || !continued || known.epoch !== page.from.epoch) frames.clear(page.from.offset);
     cursor = { ...page.from };
-    if (known && known.epoch !== page.from.epoch) options.handleEpoch();
+    if (known && known.epoch !== page.from.epoch && known.epoch !== BEGINNING) options.handleEpoch();
     if (known && !continued) handleGap(page.reason ?? 'rewound', page.from);
     for (const { offset, body } of page.entries) {
       if (continued) backfilled.read(offset, audit);

@@ -2,11 +2,11 @@
  * The broker channels that connections of this instance need: subscribed for the first connection, unsubscribed after
  * the last. A room has a feed, which keeps its order; the channel of a single connection is live only.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, type BrokerHandlers, BrokerUnavailable } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
 import type { Connection } from '../connection/connection.ts';
 import { encodeTextFrame } from '../connection/frame.ts';
+import { withDeadline } from '../deadline.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Throughput } from '../observability/throughput.ts';
@@ -136,11 +136,13 @@ export function createSubscriptions(options: {
     }
   }
 
+  // Often enough to keep the offsets of a silent room, see broker/room.lua.
+  const auditInterval = Math.min(options.config.AUDIT_INTERVAL, options.config.HISTORY_TTL / 3);
   let auditedPart = 0;
   setInterval(() => {
     auditedPart = (auditedPart + 1) % AUDIT_PARTS;
     if (broker.ready) syncAll(auditedPart);
-  }, options.config.AUDIT_INTERVAL / AUDIT_PARTS).unref();
+  }, auditInterval / AUDIT_PARTS).unref();
 
   let count = 0;
   let roomCount = 0;
@@ -171,8 +173,8 @@ export function createSubscriptions(options: {
     },
     opened,
     async feed(name) {
-      const late = delay(SUBSCRIBED_DEADLINE_MS, 'late' as const, { ref: false });
-      if ((await Promise.race([opened(name), late])) === 'late') throw new BrokerUnavailable({ uncertain: false });
+      const subscribed = await withDeadline(opened(name), SUBSCRIBED_DEADLINE_MS);
+      if (!subscribed) throw new BrokerUnavailable({ uncertain: false });
       const feed = channels.get(name)?.feed;
       // Its last connection closed meanwhile.
       if (!feed) throw new BrokerUnavailable({ uncertain: false });

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Broker, type BrokerHandlers, BrokerUnavailable, type Retention } from '../../src/broker/broker.ts';
+import {
+  BEGINNING,
+  type Broker,
+  type BrokerHandlers,
+  BrokerUnavailable,
+  type Retention,
+} from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory-broker.ts';
 import { createRedisBroker } from '../../src/broker/redis-broker.ts';
 import { createRedisLink, type RedisLink } from '../../src/broker/redis-link.ts';
@@ -27,6 +33,7 @@ type Open = (kept?: Retention) => Promise<[Side, Side]>;
 
 const silent = createLogger({ instanceId: 'test', level: 'silent', format: 'json' });
 
+const BEGINNING_POSITION = { epoch: BEGINNING, offset: 0 };
 const retention = { size: 1000, ttl: 600_000 };
 
 function createSide(make: (handlers: BrokerHandlers) => Broker): Side {
@@ -228,8 +235,9 @@ describe.each<{ name: string; open: Open }>([
     expect(ahead).toMatchObject({ recovery: 'gap', reason: 'invalid', from: position, entries: [] });
   });
 
-  test('forgets a room’s history and ids some time after its last message, and its numbers not', async () => {
+  test('keeps the offsets of a room that is followed, after its history and ids have expired', async () => {
     const [{ broker }] = await open({ size: 10, ttl: 300 });
+    await broker.subscribe('old');
     const { position: first } = await broker.publish('old', '1', 'publisher', 'id');
     const { position: second } = await broker.publish('old', '2', 'publisher');
     await expect
@@ -243,6 +251,45 @@ describe.each<{ name: string; open: Open }>([
     });
   });
 
+  test('forgets a room that nobody follows together with its history, and then begins a new epoch', async () => {
+    const [{ broker }] = await open({ size: 10, ttl: 300 });
+    const { position } = await broker.publish('gone', '1', 'publisher', 'id');
+    // Asked more often, it would be followed.
+    await expect
+      .poll(() => broker.resume('gone', position, 10), { interval: 700, timeout: 5000 })
+      .toEqual({
+        ...{
+          recovery: 'gap',
+          reason: 'unknown_epoch',
+          from: BEGINNING_POSITION,
+          head: BEGINNING_POSITION,
+          entries: [],
+        },
+      });
+    const again = await broker.publish('gone', '2', 'publisher', 'id');
+    expect(again).toMatchObject({ position: { offset: 1 }, duplicate: false });
+    expect(again.position.epoch).not.toBe(position.epoch);
+    expect(await broker.resume('gone', position, 10)).toMatchObject({ recovery: 'gap', reason: 'unknown_epoch' });
+  });
+
+  test('continues from the position of an empty room with its first message, and says when that was trimmed', async () => {
+    const [a, b] = await open({ size: 2, ttl: 600_000 });
+    const empty = await b.broker.resume('empty', undefined, 10);
+    expect(empty).toEqual({ recovery: 'recovered', from: BEGINNING_POSITION, head: BEGINNING_POSITION, entries: [] });
+    expect(await b.broker.resume('empty', BEGINNING_POSITION, 10)).toEqual(empty);
+    const { position } = await a.broker.publish('empty', '1', 'publisher');
+    const page = await b.broker.resume('empty', BEGINNING_POSITION, 10);
+    expect(page).toMatchObject({ recovery: 'recovered', from: { epoch: position.epoch, offset: 0 }, head: position });
+    expect(page.entries.map(({ offset }) => offset)).toEqual([1]);
+    for (const body of ['2', '3']) await a.broker.publish('empty', body, 'publisher');
+    expect(await b.broker.resume('empty', BEGINNING_POSITION, 10)).toMatchObject({
+      ...{ recovery: 'gap', reason: 'trimmed', from: { offset: 1 } },
+    });
+    expect(await b.broker.resume('empty', { epoch: BEGINNING, offset: 1 }, 10)).toMatchObject({
+      ...{ recovery: 'gap', reason: 'invalid', from: { offset: 3 } },
+    });
+  });
+
   test('an unsubscribe of what was never subscribed does nothing', async () => {
     const [a, b] = await open();
     b.broker.unsubscribe('never');
@@ -252,14 +299,16 @@ describe.each<{ name: string; open: Open }>([
   });
 });
 
-test('Redis keeps the numbers of a room that somebody listens to, however long nobody writes', async () => {
+test('reading a room writes nothing to Redis, and a followed room keeps its offsets however long nobody writes', async () => {
   const { broker } = await openRedisSide();
+  const keys = await redis.command('DBSIZE');
+  for (let i = 0; i < 100; i += 1) await broker.resume(`read:${i}`, i % 2 ? BEGINNING_POSITION : undefined, 1);
+  expect(await redis.command('DBSIZE')).toBe(keys);
+
   const { position } = await broker.publish('quiet', 'x', 'publisher');
-  const left = async () => Number(await redis.command('TTL', 'wsfleet:{quiet}:meta'));
-  const full = await left();
-  await redis.command('EXPIRE', 'wsfleet:{quiet}:meta', '1000');
+  await redis.command('PEXPIRE', 'wsfleet:{quiet}:meta', '1000');
   await broker.resume('quiet', position, 1);
-  expect(await left()).toBeGreaterThan(full - 100);
+  expect(Number(await redis.command('PTTL', 'wsfleet:{quiet}:meta'))).toBeGreaterThan(retention.ttl / 2);
 });
 
 describe('the Redis broker while Redis is away', () => {

@@ -6,7 +6,8 @@ const sender = { userId: 'u', username: 'u', clientId: 'c', instanceId: 'i' };
 
 /** A room `r` as Redis keeps it. `deliveries` are the live messages that are still under way. */
 export class ModelRoom {
-  epoch = 'e0';
+  /** '0' without history. */
+  epoch = '0';
   start = 0;
   past: [epoch: string, last: number][] = [];
   /** content by offset - 1; what was rolled back is gone. */
@@ -18,11 +19,13 @@ export class ModelRoom {
 
   publish(): void {
     const content = `m${this.count++}`;
+    if (this.epoch === '0') this.epoch = `e${this.count}`;
     this.contents.push(content);
     this.deliveries.push({ position: this.head, body: this.#body(content) });
   }
 
   rollBack(lost: number): void {
+    if (this.epoch === '0') return;
     this.past.push([this.epoch, Math.max(0, this.contents.length - lost)]);
     this.contents = this.contents.slice(0, Math.max(0, this.contents.length - lost));
     this.trimmed = Math.min(this.trimmed, this.contents.length);
@@ -37,7 +40,7 @@ export class ModelRoom {
     this.trimmed = 0;
     this.past = [];
     this.start = 0;
-    this.epoch = `f${++this.count}`;
+    this.epoch = '0';
   }
 
   get head(): Position {
@@ -56,7 +59,10 @@ export class ModelRoom {
     if (position) {
       const last =
         position.epoch === this.epoch ? Infinity : this.past.find(([epoch]) => epoch === position.epoch)?.[1];
-      if (last === undefined) [recovery, reason, from] = ['gap', 'unknown_epoch', this.start];
+      if (position.epoch === '0') {
+        if (position.offset === 0) from = 0;
+        else [recovery, reason] = ['gap', 'invalid'];
+      } else if (last === undefined) [recovery, reason, from] = ['gap', 'unknown_epoch', this.start];
       else if (last === Infinity && position.offset > this.contents.length) [recovery, reason] = ['gap', 'invalid'];
       else if (position.offset > last) [recovery, from] = ['rewound', last];
       else from = position.offset;
