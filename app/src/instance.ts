@@ -35,7 +35,7 @@ export interface Status {
 export interface Instance {
   readonly connections: ReadonlyMap<string, Connection>;
   readonly draining: boolean;
-  readonly brokerReady: boolean;
+  readonly broker: Pick<Broker, 'ready' | 'refusing'>;
   /** Registers a new connection and greets it once its live messages flow. */
   open(connection: Connection): Promise<void>;
   /** Takes the connection out of its rooms. `done`: the client closed it for good, so its user leaves at once. */
@@ -98,9 +98,7 @@ export function createInstance(options: {
     get draining() {
       return draining;
     },
-    get brokerReady() {
-      return broker.ready;
-    },
+    broker,
 
     async open(connection) {
       hub.add(connection);

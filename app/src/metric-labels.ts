@@ -1,6 +1,6 @@
 /** Every value that a metric label can have. Clients cannot add any. */
 
-import { redisLinks } from './broker/broker.ts';
+import { brokerRefusals, redisLinks } from './broker/broker.ts';
 import { closeCodes } from './close-codes.ts';
 import { tokenProblems } from './connection/auth.ts';
 import { handshakeRefusals } from './connection/handshake-refusal.ts';
@@ -22,4 +22,5 @@ export const metricLabels: MetricLabels = {
   gapReasons,
   tokenProblems,
   redisLinks,
+  brokerRefusals,
 };

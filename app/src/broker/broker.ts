@@ -53,6 +53,8 @@ export interface BrokerHandlers {
 export interface Broker {
   /** Whether a publish is expected to succeed now. */
   readonly ready: boolean;
+  /** Why commands are refused although the links are up. */
+  readonly refusing: BrokerRefusal | undefined;
   /** Milliseconds since the canary last arrived on the subscriber link. */
   readonly canaryAge: number;
   /** Which Redis links are up; all of them for a broker without Redis. */
@@ -94,14 +96,29 @@ export interface Retention {
   ttl: number;
 }
 
+/** Why the broker does not carry out a command. */
+export const brokerRefusals = ['unreachable', 'full', 'read_only', 'cannot_persist', 'error'] as const;
+export type BrokerRefusal = (typeof brokerRefusals)[number];
+
+const refusalTexts: Readonly<Record<BrokerRefusal, string>> = {
+  unreachable: 'Redis cannot be reached',
+  full: 'Redis is out of memory',
+  read_only: 'Redis is read-only',
+  cannot_persist: 'Redis cannot write to its disk',
+  error: 'Redis answered with an error',
+};
+
 export class BrokerUnavailable extends Error {
   override readonly name = 'BrokerUnavailable';
+  readonly reason: BrokerRefusal;
   /** The answer was lost: the message may have been stored. */
   readonly uncertain: boolean;
   /** Milliseconds. */
   readonly retryAfter = 1000;
-  constructor(options: { uncertain: boolean; cause?: unknown }) {
-    super(options.uncertain ? 'the broker’s answer was lost' : 'the broker is not reachable', { cause: options.cause });
-    this.uncertain = options.uncertain;
+  constructor(options: { uncertain: boolean; reason?: BrokerRefusal; cause?: unknown }) {
+    const { uncertain, reason = 'unreachable', cause } = options;
+    super(uncertain ? 'the answer of Redis was lost' : refusalTexts[reason], { cause });
+    this.reason = reason;
+    this.uncertain = uncertain;
   }
 }

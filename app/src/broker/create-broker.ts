@@ -25,6 +25,7 @@ export async function createBroker(options: {
     password: config.REDIS_PASSWORD,
     instanceId: config.INSTANCE_ID,
     logger,
+    handleRefusal: (reason) => metrics.brokerRefusals.inc(reason),
     handleReconnect: (name) => metrics.redisReconnects.inc(name),
   });
   return { broker: createRedisBroker({ link, handlers, retention }), link };

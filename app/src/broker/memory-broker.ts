@@ -86,6 +86,7 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
     get ready() {
       return open;
     },
+    refusing: undefined,
     canaryAge: 0,
     links: { commands: true, subscriber: true },
     async publish(name, body, publisher, id) {

@@ -8,23 +8,16 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClientClosedError, ClientOfflineError, ErrorReply, RESP_TYPES } from 'redis';
+import { RESP_TYPES } from 'redis';
 import type { Position } from '../protocol.ts';
-import {
-  type Broker,
-  type BrokerHandlers,
-  BrokerUnavailable,
-  type Entry,
-  type Page,
-  type Retention,
-} from './broker.ts';
+import type { Broker, BrokerHandlers, Entry, Page, Retention } from './broker.ts';
 import type { RedisLink } from './redis-link.ts';
 import { loadScript } from './redis-script.ts';
 
 const CHANNEL_PREFIX = 'wsfleet:room:';
 const NEWLINE = 0x0a;
 
-/** A message to itself each second; three missed mean that the subscriber's link is dead however open it looks. */
+/** The canary is published to this instance itself. When it is late, the subscriber link is dead, however open it looks. */
 const CANARY_INTERVAL_MS = 800;
 const CANARY_LATE_MS = 2000;
 const RETRY_MS = 250;
@@ -46,11 +39,11 @@ export function createRedisBroker(options: {
   const self = randomBytes(6).toString('base64url');
   let epochs = 0;
 
-  /** A name that no epoch ever had: Redis takes it only when it opens one. */
+  /** A name that no epoch ever had. Redis uses it only when it starts a new epoch. */
   const freshEpoch = () => `${self}.${(++epochs).toString(36)}`;
   const metaKey = (room: string) => `wsfleet:{${room}}:meta`;
   const streamKey = (room: string) => `wsfleet:{${room}}:stream`;
-  /** With its length, no publisher's name can end where another one's id begins. */
+  /** The length keeps publisher `a` with id `b:1` apart from publisher `a:b` with id `1`. */
   const idKey = (room: string, publisher: string, id = '') =>
     `wsfleet:{${room}}:id:${publisher.length}:${publisher}:${id}`;
 
@@ -64,25 +57,18 @@ export function createRedisBroker(options: {
     else handlers.handleAnnouncement(room, body, except || undefined);
   }
 
-  /** An error that Redis answered, or that came before anything was sent, means not taken; else nobody knows. */
-  function unavailable(cause: unknown): BrokerUnavailable {
-    const certain =
-      cause instanceof ErrorReply || cause instanceof ClientOfflineError || cause instanceof ClientClosedError;
-    return new BrokerUnavailable({ uncertain: !certain, cause });
-  }
-
   async function run<T>(command: () => Promise<T>): Promise<T> {
-    if (!link.ready) throw new BrokerUnavailable({ uncertain: false });
+    if (!link.ready) throw link.refusals.refuse();
     try {
       return await command();
     } catch (error) {
-      throw unavailable(error);
+      throw link.refusals.refuse(error);
     }
   }
 
   const canaryChannel = `wsfleet:canary:${self}`;
   let canarySeen = 0;
-  /** The same, whatever allowance is made for a stall. */
+  /** The same, without the allowance for a stall. */
   let canaryHeard = performance.now();
   const handleCanary = () => {
     canarySeen = performance.now();
@@ -94,7 +80,7 @@ export function createRedisBroker(options: {
     const stalled = now - ticked > 2 * CANARY_INTERVAL_MS;
     ticked = now;
     if (!link.ready) return;
-    // After a stall of our own the late canaries are still to be read.
+    // After a stall of this process the canaries are late only because they have not been read yet.
     if (stalled) canarySeen = now;
     if (now - canarySeen > CANARY_LATE_MS) {
       canarySeen = now;
@@ -113,13 +99,13 @@ export function createRedisBroker(options: {
       if (channels.length > 0) await subscriber.subscribe(channels, handleRaw, true);
       handlers.handleRestored();
     } catch {
-      // The link went down again; its return comes back here.
+      // The link went down again, and restores when it is back.
     }
   }
   const onUp = () => void restore();
   link.events.on('up', onUp);
 
-  /** Again if the link broke under it: node-redis would go on listening after the reconnect. */
+  /** Retries if the link broke meanwhile: node-redis would resubscribe after the reconnect. */
   function leave(room: string): void {
     link.subscriber.unsubscribe(CHANNEL_PREFIX + room, handleRaw, true).catch(() => {
       if (!wanted.has(room) && !closed.signal.aborted) leave(room);
@@ -129,6 +115,9 @@ export function createRedisBroker(options: {
   return {
     get ready() {
       return link.ready;
+    },
+    get refusing() {
+      return link.refusals.current;
     },
     get canaryAge() {
       return performance.now() - canaryHeard;
@@ -148,6 +137,7 @@ export function createRedisBroker(options: {
           id === undefined ? '0' : '1',
         ];
         const [epoch, offset, duplicate] = await publishScript.run<[string, number, number]>(link.commands, keys, args);
+        link.refusals.accept();
         return { position: { epoch, offset }, duplicate: duplicate === 1 };
       }),
     announce: (room, body, except) =>
@@ -170,7 +160,7 @@ export function createRedisBroker(options: {
         try {
           return await link.subscriber.subscribe(CHANNEL_PREFIX + room, handleRaw, true);
         } catch {
-          // The link is down, or Redis itself refuses: neither is asked again at once.
+          // The link is down or Redis refuses: wait before the next attempt.
           if (link.ready) await delay(RETRY_MS * (0.5 + Math.random()), undefined, { ref: false });
           else await once(link.events, 'up', { signal: closed.signal }).catch(() => undefined);
         }

@@ -1,11 +1,12 @@
 /**
- * The two connections to Redis: one for commands, one for subscriptions. Each comes back by itself, with jitter,
- * and a link that stays open but silent is noticed: a ping a second, and closed after 3 s without a byte.
+ * The two connections to Redis: one for commands, one for subscriptions. Each reconnects by itself, with jitter. A ping
+ * per second reveals a link that is open but silent: it is closed after 3 s without a byte.
  */
 import { EventEmitter } from 'node:events';
 import { createClient } from 'redis';
 import type { Logger } from '../observability/logger.ts';
-import type { RedisLinkName } from './broker.ts';
+import type { BrokerRefusal, RedisLinkName } from './broker.ts';
+import { createRedisRefusals, type RedisRefusals } from './redis-refusal.ts';
 
 const PING_INTERVAL_MS = 1000;
 const SILENCE_MS = 3000;
@@ -19,7 +20,7 @@ function createConnection(options: { url: string; password: string; name: string
     name: options.name,
     RESP: 2,
     pingInterval: PING_INTERVAL_MS,
-    // The client's own 5 s timeout ends when a command is written, so it guards nothing here and costs a timer each.
+    // The client's 5 s timeout ends when a command is written, so it protects nothing and costs a timer per command.
     commandOptions: { timeout: undefined as unknown as number },
     socket: {
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -36,15 +37,17 @@ export type RedisConnection = ReturnType<typeof createConnection>;
 
 export interface RedisLink {
   readonly commands: RedisConnection;
-  /** Another object after `replaceSubscriber`. */
+  /** A new object after `replaceSubscriber`. */
   readonly subscriber: RedisConnection;
   /** Both connections are up. */
   readonly ready: boolean;
   /** `up` and `down`, when `ready` changes. */
   readonly events: EventEmitter<{ up: []; down: [] }>;
+  /** Why Redis refuses commands although the links are up. */
+  readonly refusals: RedisRefusals;
   /** Starts connecting; resolves when both are up for the first time. */
   connect(): Promise<void>;
-  /** Gives up a subscriber connection that is open but dead, and makes a new one: `down`, then `up`. */
+  /** Replaces a subscriber connection that is open but dead: `down`, then `up`. */
   replaceSubscriber(): void;
   close(): Promise<void>;
 }
@@ -54,8 +57,9 @@ export function createRedisLink(options: {
   password: string;
   instanceId: string;
   logger: Logger;
-  /** This link was lost and is back. */
+  /** Called when a link is back after it was down. */
   handleReconnect?(link: RedisLinkName): void;
+  handleRefusal?(reason: BrokerRefusal): void;
 }): RedisLink {
   const events = new EventEmitter<{ up: []; down: [] }>();
   const name = (role: string) => `wsfleet-${options.instanceId}-${role}`.replace(/[^\w.-]/g, '_');
@@ -86,11 +90,11 @@ export function createRedisLink(options: {
     connection.on('reconnecting', () => update());
     connection.on('error', (error: Error) => {
       update(error);
-      // One line per kind of trouble, not one per attempt.
+      // One line per kind of error, not one per attempt.
       const kind = `${error.name} ${error.message}`;
       if (kind === reported || closing) return;
       reported = kind;
-      options.logger.warn({ event: 'redis_error', reason: error.message }, 'trouble with Redis');
+      options.logger.warn({ event: 'redis_error', reason: error.message }, 'a Redis link has an error');
     });
     return connection;
   }
@@ -103,6 +107,10 @@ export function createRedisLink(options: {
       return subscriber;
     },
     events,
+    refusals: createRedisRefusals({
+      logger: options.logger,
+      handleRefusal: (reason) => options.handleRefusal?.(reason),
+    }),
     get ready() {
       return up;
     },
@@ -110,7 +118,7 @@ export function createRedisLink(options: {
       await Promise.all([commands.connect(), subscriber.connect()]);
     },
     replaceSubscriber() {
-      options.logger.warn({ event: 'subscriber_replaced' }, 'the subscriber link is silent; opening another');
+      options.logger.warn({ event: 'subscriber_replaced' }, 'the subscriber link is silent; replacing it');
       const dead = subscriber;
       subscriber = watch('subscriber', createConnection({ ...options, name: name('subscriber') }));
       update();

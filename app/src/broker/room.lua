@@ -35,6 +35,7 @@ local function load_room(fresh_epoch)
 end
 
 local function create_room(fresh_epoch)
-  redis.call('DEL', STREAM)
+  -- Only if it is there: after its first write, Redis does not refuse a script for lack of memory.
+  if redis.call('EXISTS', STREAM) == 1 then redis.call('DEL', STREAM) end
   return save_room({ epoch = fresh_epoch, offset = 0, start = 0, past = '[]' }, read_generation())
 end

@@ -16,11 +16,15 @@ export function createInternalApp(options: { instance: Instance; metrics: Metric
     response.json({ status: 'ok' });
   });
   app.get('/health/ready', (_request, response) => {
-    const { state } = instance.status();
-    const status = state === 'ready' ? 'ready' : 'not_ready';
-    response
-      .status(state === 'ready' ? 200 : 503)
-      .json({ status, draining: instance.draining, broker: instance.brokerReady ? 'up' : 'down' });
+    const ready = instance.status().state === 'ready';
+    const { draining, broker } = instance;
+    response.status(ready ? 200 : 503).json({
+      status: ready ? 'ready' : 'not_ready',
+      draining,
+      broker: broker.ready ? 'up' : 'down',
+      // All instances share Redis: sending clients elsewhere would not help.
+      refusing: broker.refusing,
+    });
   });
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.contentType).send(await metrics.text());

@@ -3,7 +3,7 @@
  * A label's values are bounded by the code: never a room, a user or a client's own word.
  */
 
-/** The values that labels have, each list from where the code defines it: label-values.ts. */
+/** The values that labels have, each list from where the code defines it: ../metric-labels.ts. */
 export interface MetricLabels {
   closeCodes: readonly string[];
   handshakeRefusals: readonly string[];
@@ -13,6 +13,7 @@ export interface MetricLabels {
   gapReasons: readonly string[];
   tokenProblems: readonly string[];
   redisLinks: readonly string[];
+  brokerRefusals: readonly string[];
 }
 
 export interface MetricRow {
@@ -272,6 +273,14 @@ export const metricDefinitions = {
     help: 'Returns of this link after it was lost',
     normal: '0',
     label: { name: 'link', values: 'redisLinks' },
+  },
+  brokerRefusals: {
+    name: 'ws_broker_refusals_total',
+    type: 'counter',
+    unit: 'commands',
+    help: 'Commands that Redis did not carry out, by reason',
+    normal: '0 while Redis is well: full is OOM, read_only is READONLY, cannot_persist is MISCONF',
+    label: { name: 'reason', values: 'brokerRefusals' },
   },
   recentFrames: {
     name: 'ws_recent_frames_bytes',

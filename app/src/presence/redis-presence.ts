@@ -66,6 +66,15 @@ export function createRedisPresence(options: {
     return { changed: changed === 1, memberCount };
   }
 
+  /** For commands whose failure the caller sees. */
+  async function guard<T>(command: () => Promise<T>): Promise<T> {
+    try {
+      return await command();
+    } catch (error) {
+      throw link.refusals.refuse(error);
+    }
+  }
+
   async function take(
     room: string,
     ...what: string[]
@@ -157,7 +166,7 @@ export function createRedisPresence(options: {
       const clients = local.get(room);
       if (clients) clients.set(clientId, member);
       else local.set(room, new Map([[clientId, member]]));
-      return enter(room, clientId, member);
+      return guard(() => enter(room, clientId, member));
     },
     async leave(room, clientId, goodbye) {
       waiting.delete(keyOf(room, clientId));
@@ -176,21 +185,22 @@ export function createRedisPresence(options: {
         throw error;
       }
     },
-    async members(room, limit) {
-      const users = roomKeys(room)[1] ?? '';
-      const memberCount = await send<number>('HLEN', users);
-      const members = new Map<string, Member>();
-      for (let cursor: string | undefined = '0'; cursor !== undefined && members.size < limit; ) {
-        const [next, fields]: [string, string[]] = await send('HSCAN', users, cursor, 'COUNT', String(limit));
-        for (let i = 0; i + 1 < fields.length && members.size < limit; i += 2) {
-          const [, username] = JSON.parse(fields[i + 1] ?? '') as [number, string];
-          const userId = fields[i] ?? '';
-          members.set(userId, { userId, username });
+    members: (room, limit) =>
+      guard(async () => {
+        const users = roomKeys(room)[1] ?? '';
+        const memberCount = await send<number>('HLEN', users);
+        const members = new Map<string, Member>();
+        for (let cursor: string | undefined = '0'; cursor !== undefined && members.size < limit; ) {
+          const [next, fields]: [string, string[]] = await send('HSCAN', users, cursor, 'COUNT', String(limit));
+          for (let i = 0; i + 1 < fields.length && members.size < limit; i += 2) {
+            const [, username] = JSON.parse(fields[i + 1] ?? '') as [number, string];
+            const userId = fields[i] ?? '';
+            members.set(userId, { userId, username });
+          }
+          cursor = next === '0' ? undefined : next;
         }
-        cursor = next === '0' ? undefined : next;
-      }
-      return { members: [...members.values()], memberCount };
-    },
+        return { members: [...members.values()], memberCount };
+      }),
     async claimInterval(room, interval) {
       return (await send<string | null>('SET', `wsfleet:{${room}}:said`, '1', 'PX', String(interval), 'NX')) === 'OK';
     },

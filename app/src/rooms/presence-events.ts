@@ -76,6 +76,7 @@ export function createPresenceEvents(options: {
     try {
       return await command();
     } catch (cause) {
+      if (cause instanceof BrokerUnavailable) throw cause;
       throw new BrokerUnavailable({ uncertain: true, cause });
     }
   }

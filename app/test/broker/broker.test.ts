@@ -71,8 +71,9 @@ beforeAll(async () => {
 
 async function openRedisSide(server: RedisServer = redis, kept = retention): Promise<Side> {
   const link = createRedisLink({ url: server.url, password: '', instanceId: 'test', logger: silent });
-  await link.connect();
   const side = createSide((handlers) => createRedisBroker({ link, handlers, retention: kept }));
+  // After the broker, which subscribes its canary when the link comes up.
+  await link.connect();
   onTestFinished(() => side.broker.close());
   return Object.assign(side, { link });
 }
