@@ -1,7 +1,7 @@
 /** Everyone joins one room at once: how many joins one instance answers in a second. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
-import { percentile } from '../tools/percentile.ts';
+import { percentile } from '../tools/lib/percentile.ts';
 import { frameTest, openAll, openSocket } from './client.ts';
 import { withRedis } from './redis.ts';
 import { startServer, tokenFor } from './server.ts';

@@ -10,7 +10,7 @@ import type { Position, ServerMessages } from '../src/protocol.ts';
 import { type Rig, startRig } from '../test/faults/rig.ts';
 import { within } from '../test/harness/process.ts';
 import { tokenFor } from '../test/harness/tokens.ts';
-import { percentile } from '../tools/percentile.ts';
+import { percentile } from '../tools/lib/percentile.ts';
 import { frameTest, openAll, openSocket } from './client.ts';
 import { redisCpu } from './redis.ts';
 

@@ -7,14 +7,14 @@ import ms from 'ms';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
 
-/** A span of time as people write it (`500ms`, `30s`, `10m`, `1h`), in milliseconds. */
+/** A duration such as `500ms`, `30s`, `10m` or `1h`, in milliseconds. */
 const duration = z.string().transform((text, context) => {
   const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : undefined;
   if (value === undefined) {
     context.addIssue({ code: 'custom', message: `expected a duration like 500ms, 30s, 10m or 1h, got "${text}"` });
     return z.NEVER;
   }
-  // Node's timers hold 32 bits and would fire at once.
+  // Node's timers have 32 bits and would fire at once.
   if (value > 2 ** 31 - 1) context.addIssue({ code: 'custom', message: 'at most 24d' });
   return value;
 });
@@ -35,7 +35,7 @@ const list = z.string().transform((text) =>
     .filter((item) => item !== ''),
 );
 
-/** Names and CIDRs as `proxy-addr` takes them. */
+/** Names and CIDRs that `proxy-addr` accepts. */
 const proxies = list.superRefine((items, context) => {
   for (const item of items) {
     try {
@@ -49,41 +49,40 @@ const proxies = list.superRefine((items, context) => {
   }
 });
 
-/** Every variable that the app reads: its default as the environment would give it, and what it means. */
+/** Every variable that the app reads, with its default as text and its meaning. */
 export const environment = z.object({
   JWT_SECRET: z
     .string()
     .min(32, 'at least 32 characters (make up writes one into .env; or: openssl rand -hex 32)')
-    .describe('Signs and checks tokens (HS256); at least 32 characters. No default: make up makes one'),
-  JWT_ISSUER: z.string().default('').describe('If set, tokens must carry this iss'),
-  JWT_AUDIENCE: z.string().default('').describe('If set, tokens must carry this aud'),
+    .describe('Secret that signs and verifies tokens (HS256); at least 32 characters. make up generates it'),
+  JWT_ISSUER: z.string().default('').describe('If set, tokens must have this iss claim'),
+  JWT_AUDIENCE: z.string().default('').describe('If set, tokens must have this aud claim'),
   TOKEN_MAX_LIFETIME: z
     .string()
     .regex(/^\d+[smhd]$/, 'expected a duration like 12h or 30d')
     .transform((text) => ms(text as ms.StringValue))
     .prefault('30d')
     .describe('Tokens that expire later than this from now are refused'),
-  TOKEN_EXPIRY_WARNING: duration.prefault('60s').describe('How long before a token ends its owner is told'),
+  TOKEN_EXPIRY_WARNING: duration
+    .prefault('60s')
+    .describe('Time before a token expires at which its connection is warned'),
   ALLOWED_ORIGINS: list
     .prefault('')
-    .describe('Origins that may connect besides the page’s own host, comma-separated; * for any'),
+    .describe('Origins that may connect besides the server’s own host, comma-separated; * for any'),
   TRUST_PROXY: proxies
     .prefault('loopback,linklocal,uniquelocal')
-    .describe('Proxies whose X-Forwarded-For is believed (names or CIDRs); only logs use it'),
+    .describe('Proxies whose X-Forwarded-For is trusted (names or CIDRs); used only in logs'),
 
-  HOST: z.string().default('0.0.0.0').describe('Address that both listeners bind'),
+  HOST: z.string().default('0.0.0.0').describe('Address that both listeners bind to'),
   PORT: integer(0, 65535).prefault('3000').describe('Public listener: WebSocket, page, /health'),
   INTERNAL_PORT: integer(0, 65535).prefault('9100').describe('Internal listener: /health/ready, /metrics, /status'),
   INSTANCE_ID: z
     .string()
     .regex(/^[\w.-]{0,64}$/, 'letters, digits, dot, dash and underscore only')
     .default('')
-    .describe('Name of this instance in logs and metrics; empty: the host name'),
+    .describe('Name of this instance in logs and metrics; defaults to the host name'),
 
-  BROKER: z
-    .enum(['redis', 'memory'])
-    .default('redis')
-    .describe('redis between instances; memory for one instance alone'),
+  BROKER: z.enum(['redis', 'memory']).default('redis').describe('redis for several instances; memory for a single one'),
   REDIS_URL: z
     .string()
     .refine(
@@ -91,62 +90,64 @@ export const environment = z.object({
       'expected redis://host:port without a password (use REDIS_PASSWORD)',
     )
     .default('redis://127.0.0.1:6379')
-    .describe('Where Redis is; the password goes into REDIS_PASSWORD, never here'),
-  REDIS_PASSWORD: z.string().default('').describe('Password of Redis; make up makes one'),
-  PRESENCE_LEASE: duration.prefault('5s').describe('A dead instance’s members leave within two of these'),
+    .describe('URL of Redis, without the password (REDIS_PASSWORD)'),
+  REDIS_PASSWORD: z.string().default('').describe('Password of Redis; make up generates it'),
+  PRESENCE_LEASE: duration.prefault('5s').describe('Members of a dead instance leave within two of these'),
 
-  PRESENCE_GRACE: duration.prefault('10s').describe('A user who comes back within this neither left nor joined'),
+  PRESENCE_GRACE: duration.prefault('10s').describe('A user who comes back within this time has not left'),
   PRESENCE_DETAIL_MAX: integer(0, 1_000_000)
     .prefault('100')
-    .describe('Rooms with more members get one summed-up members event a second, not one per person'),
-  HISTORY_SIZE: integer(1, 1_000_000).prefault('1000').describe('Messages that a room keeps for members who come back'),
+    .describe('Rooms with more members get one members summary per second instead of single events'),
+  HISTORY_SIZE: integer(1, 1_000_000).prefault('1000').describe('Messages that a room keeps for members who resume'),
   HISTORY_TTL: duration
     .prefault('10m')
-    .describe('Time after its last message that a room’s history goes; message ids are remembered as long'),
+    .describe('Time after its last message until a room’s history expires; message ids are remembered as long'),
   RECENT_FRAMES_BYTES: integer(0, 17_179_869_184)
     .prefault('67108864')
-    .describe('Memory of this instance for recent messages, so that a reconnect wave does not fall on Redis'),
+    .describe('Memory for recent messages, so that a reconnect wave does not hit Redis'),
   AUDIT_INTERVAL: duration.prefault('5s').describe('Time between two comparisons of a room with Redis'),
 
   MAX_CONNECTIONS: integer(1, 1_000_000)
     .prefault('20000')
-    .describe('Connections this instance takes before it answers 503'),
+    .describe('Connections this instance accepts before it answers 503'),
   MAX_FRAME_BYTES: integer(1024, 16_777_216).prefault('65536').describe('Larger frames close the connection with 1009'),
-  MAX_CONTENT_LENGTH: integer(1, 1_000_000).prefault('4096').describe('Longest content of a message, in characters'),
-  MAX_ROOMS_PER_CONNECTION: integer(1, 10_000).prefault('100').describe('Rooms that one connection may be in'),
+  MAX_CONTENT_LENGTH: integer(1, 1_000_000)
+    .prefault('4096')
+    .describe('Maximum length of a message’s content, in characters'),
+  MAX_ROOMS_PER_CONNECTION: integer(1, 10_000).prefault('100').describe('Maximum number of rooms per connection'),
   MAX_BUFFERED_BYTES: integer(16_384, 1_073_741_824)
     .prefault('1048576')
-    .describe('Unsent bytes after which a slow consumer is closed with 4008'),
+    .describe('Send buffer size at which a slow consumer is closed with 4008'),
   RATE_LIMIT_PER_MINUTE: integer(1, 1_000_000)
     .prefault('60')
-    .describe('Messages a minute that one connection may send'),
-  RATE_LIMIT_BURST: integer(1, 1_000_000).prefault('20').describe('Messages that it may send at once'),
+    .describe('Messages per minute that one connection may send'),
+  RATE_LIMIT_BURST: integer(1, 1_000_000).prefault('20').describe('Messages that one connection may send in a burst'),
   RATE_LIMIT_ABUSE: integer(1, 1_000_000)
     .prefault('100')
-    .describe('Refused messages in a row after which the connection is closed with 4029'),
+    .describe('Consecutive refused messages after which a connection is closed with 4029'),
 
-  HEARTBEAT_INTERVAL: duration.prefault('30s').describe('Time between pings to one connection'),
+  HEARTBEAT_INTERVAL: duration.prefault('30s').describe('Time between two pings of a connection'),
   HEARTBEAT_TIMEOUT: duration
     .prefault('10s')
-    .describe('Time that a pong may take before the connection is closed with 4000'),
+    .describe('Time to wait for a pong before the connection is closed with 4000'),
 
-  DRAIN_WINDOW: duration.prefault('10s').describe('SIGTERM: reconnect slots are spread over at most this'),
-  DRAIN_GRACE: duration.prefault('3s').describe('SIGTERM: time after its slot before a connection is closed with 1012'),
+  DRAIN_WINDOW: duration.prefault('10s').describe('SIGTERM: reconnect slots are spread over at most this time'),
+  DRAIN_GRACE: duration.prefault('3s').describe('SIGTERM: time after its slot until a connection is closed with 1012'),
   SHUTDOWN_DEADLINE: duration
     .prefault('20s')
-    .describe('SIGTERM: the process has ended by then; below stop_grace_period'),
+    .describe('SIGTERM: the process has exited by then; must be below stop_grace_period'),
 
   DEMO: flag
     .prefault('false')
-    .describe('POST /demo/token gives anyone a token; make up sets true for the local cluster'),
+    .describe('POST /demo/token issues a token to anyone; make up sets true for the local cluster'),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
-    .describe('Least level that is logged'),
+    .describe('Lowest level that is logged'),
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json').describe('json for machines, pretty for people'),
 });
 
-/** What must hold between variables; each is looked at as soon as the variables it names are valid by themselves. */
+/** Constraints between variables. Each is checked once the variables that it needs are valid. */
 const relations: readonly {
   name: keyof Config;
   needs: readonly (keyof Config)[];
@@ -156,7 +157,7 @@ const relations: readonly {
   {
     name: 'SHUTDOWN_DEADLINE',
     needs: ['DRAIN_WINDOW', 'DRAIN_GRACE', 'SHUTDOWN_DEADLINE'],
-    // shutdown.ts keeps the last 1.5 s for what is left after the drain.
+    // shutdown.ts reserves the last 1.5 s for what follows the drain.
     holds: (config) => config.DRAIN_WINDOW + config.DRAIN_GRACE + 2000 <= config.SHUTDOWN_DEADLINE,
     message: 'must be at least DRAIN_WINDOW + DRAIN_GRACE + 2s',
   },
@@ -186,21 +187,21 @@ const relations: readonly {
   },
 ];
 
-/** The whole configuration; durations in milliseconds, sizes in bytes unless the name says otherwise. */
+/** The configuration. Durations are in milliseconds, sizes in bytes unless the name says otherwise. */
 export type Config = Readonly<z.output<typeof environment>>;
 
-/** Every problem of an environment at once, one line each. The process ends with exit code 78 (EX_CONFIG). */
+/** Lists every problem of an environment. The process exits with code 78 (EX_CONFIG). */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
-    super(`${problems.length} problem(s) in the environment:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    super(`${problems.length} problem(s) in the environment: ${problems.join('; ')}`);
     this.problems = problems;
   }
 }
 
 /**
- * Reads the configuration out of `env`; variables that the app does not know are not looked at.
+ * Reads the configuration from `env` and ignores unknown variables.
  * @throws {ConfigError} listing every problem, never a secret's value
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {

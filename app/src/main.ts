@@ -1,4 +1,5 @@
 /** Composition root: builds an instance, connects its parts, listens. The only file that reads process.env. */
+import { hostname } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { createBroker } from './broker/create-broker.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
@@ -36,7 +37,11 @@ function readConfig(): Config {
     return loadConfig(process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    console.error(error.message);
+    const instanceId = process.env['INSTANCE_ID'] || hostname();
+    const format = process.env['LOG_FORMAT'] === 'pretty' ? 'pretty' : 'json';
+    const { message, problems } = error;
+    const logger = createLogger({ instanceId, level: 'fatal', format });
+    logger.fatal({ event: 'config_invalid', problems }, message);
     process.exit(EX_CONFIG);
   }
 }
@@ -105,6 +110,11 @@ const shutdown = createShutdown({
 });
 process.on('SIGTERM', shutdown.handleSignal);
 process.on('SIGINT', shutdown.handleSignal);
+// Node's own listener prints to standard error.
+process.removeAllListeners('warning');
+process.on('warning', ({ name, message }) =>
+  logger.warn({ event: 'node_warning', name, message }, 'Node printed a warning'),
+);
 process.on('uncaughtException', shutdown.handleFatal);
 process.on('unhandledRejection', shutdown.handleFatal);
 

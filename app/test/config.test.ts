@@ -101,7 +101,7 @@ test('the process lists every problem at once, shows no secret, and exits 78', a
   });
   expect(await app.exited).toMatchObject({ code: 78 });
   for (const name of ['JWT_SECRET', 'REDIS_URL', 'PORT', 'DRAIN_WINDOW', 'LOG_LEVEL', 'TRUST_PROXY']) {
-    expect(app.output).toContain(`  ${name}: `);
+    expect(app.output).toContain(`${name}: `);
   }
   expect(app.output).toContain('6 problem(s)');
   expect(app.output).not.toMatch(/too-short-and-secret|hunter2/);

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import type { ServerMessage } from '../src/protocol.ts';
-import { createSigner } from './signer.ts';
+import { signToken } from './lib/signer.ts';
 
 const DEADLINE_MS = 5000;
 const UNTIL_DEADLINE_MS = 20_000;
@@ -19,7 +19,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const url = positionals[0] ?? usage();
-const token = createSigner().sign({ userId: 'wsfleet:handshake', username: 'handshake' }, 60_000);
+const token = signToken({ userId: 'wsfleet:handshake', username: 'handshake' }, 60_000);
 
 try {
   console.log(values.until === undefined ? await handshake() : await handshakeUntil(values.until));

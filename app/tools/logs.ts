@@ -5,7 +5,7 @@
  */
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { clock, details, type Level, type LogLine, levels, parseLogLine, printable } from './log-line.ts';
+import { clock, details, type Level, type LogLine, levels, parseLogLine, printable } from './lib/log-line.ts';
 
 /** Lines of several parts that are written at once arrive within this; a line is held so long that they can be sorted. */
 const SETTLE_MS = 100;

@@ -11,9 +11,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../client/src/index.ts';
-import { createLedger, type Ledger } from './ledger.ts';
-import { percentile } from './percentile.ts';
-import { createSigner } from './signer.ts';
+import { createLedger, type Ledger } from './lib/ledger.ts';
+import { percentile } from './lib/percentile.ts';
+import { signToken } from './lib/signer.ts';
 
 /** How long the last messages may take after the end: to be acknowledged, and then to arrive. */
 const SETTLE_DEADLINE_MS = 15_000;
@@ -34,7 +34,7 @@ if (!url || !(rooms >= 1) || !(clientsPerRoom >= 2)) {
   process.exit(64);
 }
 
-const { config, sign } = createSigner();
+const ratePerMinute = Number(process.env['RATE_LIMIT_PER_MINUTE'] || 60);
 const run = Math.random().toString(36).slice(2, 8);
 
 /** What was seen in a stretch of time. */
@@ -89,7 +89,7 @@ function createProbe(room: string, index: number): Probe {
   const userId = `wsfleet:probe:${run}:${room}:${index}`;
   const client = createClient({
     url: url ?? '',
-    token: () => sign({ userId, username: 'probe' }, TOKEN_TTL_MS),
+    token: () => signToken({ userId, username: 'probe' }, TOKEN_TTL_MS),
     rooms: [room],
     backoff: { base: 200, cap: 2000 },
     WebSocket: ProbeSocket as never,
@@ -116,7 +116,7 @@ function ledgerOf(member: Probe, publisher: string): Ledger {
 
 /** Publishes one message after the other until `stopped`, slowly enough for the rate limit. */
 async function publish(probe: Probe, stopped: AbortSignal): Promise<void> {
-  const pace = (60_000 / config.RATE_LIMIT_PER_MINUTE) * 1.25;
+  const pace = (60_000 / ratePerMinute) * 1.25;
   await pause(Math.random() * pace, stopped);
   while (!stopped.aborted) {
     const number = ++probe.sent;

@@ -1,7 +1,7 @@
 /** Prints a token: node app/tools/token.ts --name alice [--sub id] [--rooms a,b] [--ttl 1h]. Signs with JWT_SECRET. */
 import { parseArgs } from 'node:util';
 import ms from 'ms';
-import { createSigner } from './signer.ts';
+import { signToken } from './lib/signer.ts';
 
 const { values } = parseArgs({
   options: {
@@ -17,4 +17,4 @@ if (!values.name || !(ttl > 0)) {
   process.exit(64);
 }
 const rooms = values.rooms?.split(',').filter((room) => room !== '');
-console.log(createSigner().sign({ userId: values.sub ?? values.name, username: values.name, rooms }, ttl));
+console.log(signToken({ userId: values.sub ?? values.name, username: values.name, rooms }, ttl));

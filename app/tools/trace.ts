@@ -7,9 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
-import { loadConfig } from '../src/config.ts';
-import { createAuth } from '../src/connection/auth.ts';
 import type { ServerMessage } from '../src/protocol.ts';
+import { signToken } from './lib/signer.ts';
 
 const MAX_ATTEMPTS = 256;
 /** How long one connection may take: an instance that is stopped takes it, and says nothing. */
@@ -32,9 +31,7 @@ if (!url || !room || wanted.length === 0 || !(waitMs > 0)) {
   process.exit(64);
 }
 
-const config = loadConfig(process.env);
-const auth = createAuth({ secret: config.JWT_SECRET, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE });
-const token = auth.sign({ userId: 'wsfleet:trace', username: 'trace' }, 2 * waitMs + 60_000);
+const token = signToken({ userId: 'wsfleet:trace', username: 'trace' }, 2 * waitMs + 60_000);
 /** For everything together; half of it at most until there are members to send to. */
 const deadline = AbortSignal.timeout(waitMs);
 const connecting = AbortSignal.timeout(waitMs / 2);

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../../app/client/src/index.ts';
-import { find } from '../cluster/native/program.ts';
-import { createTestCluster, until } from '../test/test-cluster.ts';
+import { find } from '../cluster/drivers/native/program.ts';
+import { createTestCluster, until } from '../test/harness/test-cluster.ts';
 
 const CLIENTS = 480;
 const ROOMS = ['lobby', 'support', 'games', 'news'];

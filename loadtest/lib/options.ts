@@ -1,5 +1,5 @@
 /**
- * What a run can be told by the environment. A script gives its own defaults to `loadOptions`. deploy/cluster/loadtest.sh
+ * What a run can be told by the environment. A script gives its own defaults to `loadOptions`. deploy/cluster/commands/loadtest.sh
  * reads this table, and them, for `make loadtest HELP=1` and to pass them on: one option, one line.
  */
 

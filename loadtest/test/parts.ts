@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../app/test/harness/process.ts';
-import { writeFolder } from '../../deploy/cluster/native/template.ts';
-import { freePorts } from '../../deploy/test/test-cluster.ts';
+import { writeFolder } from '../../deploy/cluster/drivers/native/template.ts';
+import { freePorts } from '../../deploy/test/harness/test-cluster.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const missing = (what: string) => `Install it: apt-get install ${what}`;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type App, startApp } from '../../app/test/harness/app.ts';
 import { type RedisServer, startRedis } from '../../app/test/harness/redis.ts';
 import { SECRET } from '../../app/test/harness/tokens.ts';
-import { freePorts, until } from '../../deploy/test/test-cluster.ts';
+import { freePorts, until } from '../../deploy/test/harness/test-cluster.ts';
 import { type Meddle, startBalancer, startMeddler } from './gate.ts';
 import { startNginx, startPrometheus } from './parts.ts';
 import { runScript } from './run-script.ts';

@@ -2,7 +2,7 @@
 import { WebSocket } from 'ws';
 import { type Client, type ClientOptions, createClient } from '../../client/src/index.ts';
 import type { GapReason, Position } from '../../src/protocol.ts';
-import { createLedger, type Ledger } from '../../tools/ledger.ts';
+import { createLedger, type Ledger } from '../../tools/lib/ledger.ts';
 import { tokenFor } from '../harness/tokens.ts';
 
 /** What a message says of itself, beside who it is from: its publisher's count, and when it was sent. */

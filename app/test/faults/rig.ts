@@ -6,10 +6,10 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { writeNginx } from '../../../deploy/cluster/native/configuration.ts';
-import { createParts } from '../../../deploy/cluster/native/part.ts';
-import { loadSettings } from '../../../deploy/cluster/native/settings.ts';
-import { freePorts, until } from '../../../deploy/test/test-cluster.ts';
+import { writeNginx } from '../../../deploy/cluster/drivers/native/configuration.ts';
+import { createServices } from '../../../deploy/cluster/drivers/native/services.ts';
+import { loadSettings } from '../../../deploy/cluster/drivers/native/settings.ts';
+import { freePorts, until } from '../../../deploy/test/harness/test-cluster.ts';
 import { type App, startApp } from '../harness/app.ts';
 import { type Exit, killGroup, type Running, run } from '../harness/process.ts';
 import { type RedisServer, startRedis } from '../harness/redis.ts';
@@ -124,7 +124,7 @@ async function build(options: RigOptions, stack: AsyncDisposableStack): Promise<
   const redisUrl = options.redisProxy ? `redis://127.0.0.1:${redisProxy.port}` : redis.url;
 
   writeNginx(settings, INSTANCES);
-  const part = createParts(settings, INSTANCES).find(({ name }) => name === 'nginx');
+  const part = createServices(settings, INSTANCES).find(({ name }) => name === 'nginx');
   if (!part) throw new Error('the native driver has no nginx');
   const { program, args, cwd, env } = part.command();
   let nginx: Running | undefined;

@@ -1,5 +1,5 @@
 /** What a scenario is, and how one is run and judged. */
-import { percentile } from '../../tools/percentile.ts';
+import { percentile } from '../../tools/lib/percentile.ts';
 import { within } from '../harness/process.ts';
 import { type Fleet, type FleetOptions, type Judgement, startFleet } from './fleet.ts';
 import { createRandom, type Random } from './random.ts';

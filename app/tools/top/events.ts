@@ -1,5 +1,5 @@
 /** What happened to the cluster, out of the logs of its instances and the states of its parts. */
-import { details, type Level, type LogLine, parseLogLine } from '../log-line.ts';
+import { details, type Level, type LogLine, parseLogLine } from '../lib/log-line.ts';
 
 /** Too many to look at one by one; the table counts them. */
 const perConnection = new Set(['connected', 'disconnected', 'handshake_refused']);

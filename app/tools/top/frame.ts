@@ -1,5 +1,5 @@
 /** The picture of a cluster at one moment: a row for each instance, and below them what happened last. */
-import { clock } from '../log-line.ts';
+import { clock } from '../lib/log-line.ts';
 import type { Event } from './events.ts';
 import type { Sample } from './sample.ts';
 import type { Line, Piece, Style } from './screen.ts';

@@ -1,6 +1,6 @@
 /** 8 to 11: NGINX, and the network between clients and NGINX. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../../../deploy/test/test-cluster.ts';
+import { until } from '../../../../deploy/test/harness/test-cluster.ts';
 import type { Member } from '../member.ts';
 import type { Cluster } from '../rig.ts';
 import { type Scenario, STABLE_MS, spread } from '../scenario.ts';

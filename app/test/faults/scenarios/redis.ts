@@ -1,6 +1,6 @@
 /** 4 to 7, and 16: Redis and the links to it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../../../deploy/test/test-cluster.ts';
+import { until } from '../../../../deploy/test/harness/test-cluster.ts';
 import { losing } from '../resp.ts';
 import type { Rig } from '../rig.ts';
 import { type Scenario, spread } from '../scenario.ts';

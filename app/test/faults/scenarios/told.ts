@@ -1,6 +1,6 @@
 /** 13 to 15: Redis loses what it acknowledged. Those whom it concerns are told, nobody else is, and the rest is whole. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../../../deploy/test/test-cluster.ts';
+import { until } from '../../../../deploy/test/harness/test-cluster.ts';
 import type { RedisServer } from '../../harness/redis.ts';
 import type { Fleet, FleetOptions, Judgement } from '../fleet.ts';
 import { channelsOf, isTold, judgeByHistory } from '../history.ts';
