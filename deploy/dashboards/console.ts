@@ -10,7 +10,7 @@ const uplot = (file: string) =>
 const source = (file: string) => readFileSync(join(import.meta.dirname, 'console', file), 'utf8').trim();
 
 const NOTE =
-  'Made from deploy/dashboards by `make dashboards`: do not edit. Prometheus serves it at /consoles/wsfleet.html.';
+  'Generated from deploy/dashboards by `make dashboards`: do not edit. Prometheus serves it at /consoles/wsfleet.html.';
 
 export async function buildConsole(): Promise<string> {
   const icon = readFileSync(join(root, 'app/public/icon.svg'), 'utf8').replaceAll(/\s*\n\s*/g, '');

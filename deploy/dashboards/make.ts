@@ -1,5 +1,5 @@
 /**
- * Makes what stands in the repository from the list of panels: `npm run dashboards`. Grafana's dashboards, and the
+ * Generates deploy/dashboards/generated from the list of panels: `npm run dashboards`. Grafana's dashboards, and the
  * console page that Prometheus serves.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,8 +9,8 @@ import { buildDashboard } from './grafana.ts';
 import { dashboards } from './panels.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
-export const GRAFANA = 'deploy/dashboards/grafana/dashboards';
-export const CONSOLE = 'deploy/prometheus/consoles/wsfleet.html';
+export const GRAFANA = 'deploy/dashboards/generated/grafana';
+export const CONSOLE = 'deploy/dashboards/generated/console/wsfleet.html';
 
 /** All that is made, by its path in the repository. */
 export async function makeAll(): Promise<Record<string, string>> {

@@ -3,7 +3,7 @@
  * acknowledged again, and when its instance is about to end opens the next connection before it leaves this one.
  */
 import { setTimeout } from 'k6/timers';
-import { createLink, type Frame, type Link } from './link.ts';
+import { createLink, type Frame, type Link, type Place } from './link.ts';
 import * as metrics from './metrics.ts';
 import { createOutbox } from './outbox.ts';
 import { openSocket } from './socket.ts';
@@ -16,14 +16,6 @@ const NEVER = 4500;
 const BAD_TOKEN = 1008;
 /** Drained: come back at once. */
 const DRAINED = 1012;
-
-/** A member's place in a room: the last offset it took. */
-export interface Place {
-  epoch: string;
-  offset: number;
-  /** Where it joined first. */
-  first: number;
-}
 
 export interface ClientOptions {
   url: string;

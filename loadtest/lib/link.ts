@@ -3,7 +3,6 @@
  * that has been replaced still brings is dropped, since its successor's replay has the same.
  */
 import { setTimeout } from 'k6/timers';
-import type { Place } from './client.ts';
 import * as metrics from './metrics.ts';
 import type { Socket, SocketOptions } from './socket.ts';
 
@@ -12,6 +11,14 @@ export interface Frame {
   type: string;
   payload: Record<string, unknown>;
   id?: string;
+}
+
+/** A member's place in a room: the last offset it took. */
+export interface Place {
+  epoch: string;
+  offset: number;
+  /** Where it joined first. */
+  first: number;
 }
 
 interface Position {

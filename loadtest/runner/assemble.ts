@@ -9,6 +9,7 @@ import type { Result, Second } from '../report/result.ts';
 import { exitCodes } from './exit-codes.ts';
 import { createPrometheus, type Prometheus } from './prometheus.ts';
 import { compareWithServer } from './server-counts.ts';
+import type { Summary } from './summary-file.ts';
 import type { Moment } from './timeline.ts';
 
 export interface Inputs {
@@ -32,17 +33,6 @@ export interface Inputs {
   kit: string;
   /** Where the result goes. */
   result: string;
-}
-
-/** As createSummary in lib/test.ts writes it. */
-export interface Summary {
-  metrics: Record<string, Result['metrics'][string] & { thresholds?: Record<string, { ok: boolean }> }>;
-  state: { testRunDurationMs: number };
-  setup_data?: { startAt: number };
-  shown: Record<string, string>;
-  said: string[];
-  /** ms since the epoch */
-  endedAt: number;
 }
 
 interface Timeline {

@@ -1,8 +1,8 @@
 /** The server's own counters against what the clients saw. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Result } from '../report/result.ts';
-import type { Summary } from './assemble.ts';
 import { increase, longestZeroAtMost, type Prometheus, scrapeInterval } from './prometheus.ts';
+import type { Summary } from './summary-file.ts';
 
 /** So long an instance that is not restarted may be unable to take connections, in seconds. */
 const UNREADY_S = 5;

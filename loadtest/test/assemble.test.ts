@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Result, readResult } from '../report/result.ts';
-import type { Inputs, Summary } from '../runner/assemble.ts';
+import type { Inputs } from '../runner/assemble.ts';
 import { longestZeroAtMost, type Prometheus, type Series, scrapeInterval } from '../runner/prometheus.ts';
 import { compareWithServer } from '../runner/server-counts.ts';
 import { measureShare } from '../runner/share.ts';
+import type { Summary } from '../runner/summary-file.ts';
 
 const counter = (count: number) => ({ type: 'counter' as const, contains: 'default' as const, values: { count } });
 const counters = { published: 300, acknowledged: 300, stored: 300, deliveries: 9000, opened: 20, accounted: 10 };

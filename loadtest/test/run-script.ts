@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { collectOutput, run, within } from '../../app/test/harness/process.ts';
-import type { Summary } from '../runner/assemble.ts';
+import type { Summary } from '../runner/summary-file.ts';
 
 const main = fileURLToPath(new URL('../runner/main.ts', import.meta.url));
 

@@ -1,16 +1,25 @@
-/** What the public listener shows: liveness, the demo page and the client. Nothing internal. */
+/** The public listener: liveness, the demo page and the client, as tools/build-pages.ts builds them. Nothing internal. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type Express } from 'express';
+import serveCompressed from 'express-static-gzip';
 import helmet from 'helmet';
 import type { Auth } from '../connection/auth.ts';
 import type { Logger } from '../observability/logger.ts';
 import { demoToken } from './demo-token.ts';
 import { handleErrors, notFound } from './errors.ts';
-import { serveTypeScript } from './typescript.ts';
 
-const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const dist = fileURLToPath(new URL('../../dist', import.meta.url));
+/** Named by their content, so that they never change. */
+const ASSETS = /\/assets\/[^/]+$/;
+
+/** An asset's name without its hash. */
+const nameOf = (file: string) => file.replace(/-[\w-]{8}\./, '.');
 
 export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: boolean; logger: Logger }): Express {
+  const files = existsSync(dist) ? readdirSync(join(dist, 'assets')) : [];
+  const assets = new Map(files.map((file) => [nameOf(file), file]));
   const app = express();
   app.disable('x-powered-by');
   app.use(
@@ -26,7 +35,7 @@ export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: bool
           frameAncestors: ["'none'"],
         },
       },
-      // TLS ends at NGINX, which says it where it is true.
+      // TLS ends at NGINX, which sends this header.
       strictTransportSecurity: false,
     }),
   );
@@ -34,10 +43,24 @@ export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: bool
     response.json({ status: 'ok' });
   });
   if (demo) app.use(demoToken(auth));
-  // Before the static files, which would send .ts as a video.
-  app.use(serveTypeScript(folder('../../public')));
-  app.use(express.static(folder('../../public'), { index: 'index.html', cacheControl: false }));
-  app.use('/client', serveTypeScript(folder('../../client/src')));
+  app.use(
+    serveCompressed(dist, {
+      enableBrotli: true,
+      orderPreference: ['br', 'gz'],
+      serveStatic: {
+        setHeaders(response, path) {
+          const cached = ASSETS.test(path.replace(/\.(br|gz)$/, ''));
+          response.setHeader('Cache-Control', cached ? 'public, max-age=31536000, immutable' : 'no-cache');
+        },
+      },
+    }),
+  );
+  // In a rolling restart the page of one version may ask an instance of the other for its assets.
+  app.get('/assets/:file', (request, response, next) => {
+    const current = assets.get(nameOf(request.params.file));
+    if (!current) return next();
+    response.set('Cache-Control', 'no-cache').sendFile(current, { root: join(dist, 'assets'), cacheControl: false });
+  });
   app.use(notFound);
   app.use(handleErrors(logger));
   return app;

@@ -34,12 +34,42 @@ describe('the public listener', () => {
     expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
   });
 
-  test('serves the client’s TypeScript as JavaScript that a browser takes', async () => {
-    const { status, headers, text } = await app.public('/client/backoff.ts');
+  test('serves the client as one module that a browser loads, with its source map', async () => {
+    const { status, headers, text } = await app.public('/client/index.js');
     expect(status).toBe(200);
     expect(headers.get('content-type')).toMatch(/^text\/javascript/);
-    expect(text).toContain('export');
-    await expect(import(`data:text/javascript,${encodeURIComponent(text)}`)).resolves.toBeTypeOf('object');
+    expect(headers.get('cache-control')).toBe('no-cache');
+    await expect(import(`data:text/javascript,${encodeURIComponent(text)}`)).resolves.toHaveProperty('createClient');
+    const { json } = await app.public('/client/index.js.map');
+    expect(json).toMatchObject({ version: 3, sources: expect.arrayContaining([expect.stringMatching(/client\.ts$/)]) });
+  });
+
+  test('serves the page’s assets under names of their content, for a year, compressed', async () => {
+    const page = await app.public('/');
+    expect(page.headers.get('cache-control')).toBe('no-cache');
+    const assets = [...page.text.matchAll(/assets\/(?:demo|style)-[\w-]{8}\.(?:js|css)/g)].map(([path]) => `/${path}`);
+    expect(assets).toHaveLength(2);
+    for (const path of [...assets, '/client/index.js']) {
+      for (const [accepted, encoding] of [
+        ['br, gzip', 'br'],
+        ['gzip', 'gzip'],
+        ['identity', null],
+      ] as const) {
+        const { status, headers, text } = await app.public(path, { headers: { 'Accept-Encoding': accepted } });
+        expect(status).toBe(200);
+        expect(headers.get('content-encoding')).toBe(encoding);
+        expect(headers.get('vary')).toMatch(/accept-encoding/i);
+        expect(headers.get('content-type')).toMatch(path.endsWith('css') ? /^text\/css/ : /^text\/javascript/);
+        expect(text.length).toBeGreaterThan(1000);
+        if (path !== '/client/index.js')
+          expect(headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+      }
+    }
+    // Another version's page, in a rolling restart.
+    const other = await app.public((assets[0] ?? '').replace(/-[\w-]{8}\./, '-AbCd_-12.'));
+    expect(other.status).toBe(200);
+    expect(other.headers.get('cache-control')).toBe('no-cache');
+    expect((await app.public('/assets/nothing-AbCd_-12.js')).status).toBe(404);
   });
 
   test('ignores an upgrade to something else and answers the request', async () => {
@@ -106,7 +136,7 @@ describe('the internal listener', () => {
     expect(text).not.toContain('\n');
   });
 
-  test.for(['/', '/ws', '/demo/token', '/client/backoff.ts'])('has no %s', async (path) => {
+  test.for(['/', '/ws', '/demo/token', '/client/index.js'])('has no %s', async (path) => {
     expect((await app.internal(path)).status).toBe(404);
   });
 

@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createLogger } from '../../src/observability/logger.ts';
-import { startApp } from '../harness/app.ts';
+import { spawnApp, startApp } from '../harness/app.ts';
 import { connect, refusal } from '../harness/client.ts';
 import { startRedis } from '../harness/redis.ts';
 import { SECRET, tokenFor } from '../harness/tokens.ts';
@@ -125,4 +125,25 @@ test('every line is JSON with its event, its level and the instance', async () =
 test('a level keeps quieter lines out', async () => {
   await using app = await startApp({ LOG_LEVEL: 'info' });
   expect(app.lines.map(({ event }) => event)).toEqual(['listening']);
+});
+
+test('every line that an instance prints is an event in JSON: visits to the page, bad input, warnings of Node, a bad configuration', async () => {
+  const warn = "data:text/javascript,process.on('SIGUSR2',()=>process.emitWarning('careful','TestWarning'))";
+  await using app = await startApp({ DEMO: 'true' }, ['--import', warn]);
+  const { text } = await app.public('/');
+  for (const [, path] of text.matchAll(/(?:src|href)="([^"]+)"/g)) await app.public(`/${path}`);
+  await app.public('/client/index.js');
+  await app.public('/demo/token', { method: 'POST', body: '{', headers: { 'Content-Type': 'application/json' } });
+  await refusal(app, { token: 'nonsense' });
+  await using client = await connect(app, { as: 'alice' });
+  client.send('nonsense');
+  await client.next('error');
+  app.signal('SIGUSR2');
+  expect(await app.log('node_warning')).toMatchObject({ level: 'warn', name: 'TestWarning', message: 'careful' });
+  await using misconfigured = await spawnApp({ PORT: 'x' });
+  expect(await misconfigured.exited).toMatchObject({ code: 78 });
+
+  const lines = [app, misconfigured].flatMap(({ output }) => output.trimEnd().split('\n'));
+  expect(lines.length).toBeGreaterThan(4);
+  for (const line of lines) expect(JSON.parse(line), line).toHaveProperty('event');
 });

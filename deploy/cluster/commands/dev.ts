@@ -27,11 +27,15 @@ const env = {
   DEMO: 'true',
   LOG_FORMAT: 'pretty',
 };
+const pages = spawn(process.execPath, [join(root, 'app/tools/build-pages.ts'), '--watch'], { stdio: 'inherit' });
 const watcher = spawn(process.execPath, ['--watch', '--watch-preserve-output', join(root, 'app/src/main.ts')], {
   env,
   stdio: 'inherit',
 });
-watcher.on('close', (code) => process.exit(code ?? 1));
+watcher.on('close', (code) => {
+  pages.kill();
+  process.exit(code ?? 1);
+});
 // Ctrl-C reaches the watcher directly.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => watcher.kill());

@@ -78,7 +78,11 @@ try_start() {
 # The files that the containers read, each as its own user, however strict the umask of this clone is. CLUSTER_DIR keeps
 # others out.
 write_files() {
-  cp -R deploy/nginx deploy/redis deploy/prometheus deploy/alertmanager deploy/dashboards/grafana "$COMPOSE_STATE"
+  cp -R deploy/nginx deploy/redis deploy/prometheus deploy/alertmanager "$COMPOSE_STATE"
+  mkdir -p "$COMPOSE_STATE/prometheus/consoles" "$COMPOSE_STATE/grafana/dashboards"
+  cp deploy/dashboards/generated/console/* "$COMPOSE_STATE/prometheus/consoles"
+  cp deploy/dashboards/generated/grafana/* "$COMPOSE_STATE/grafana/dashboards"
+  cp -R deploy/dashboards/provisioning "$COMPOSE_STATE/grafana"
   mkdir -p "$COMPOSE_STATE/nginx/certificate"
   webhooks=$(printf '%s' "$ALERT_WEBHOOKS" | sed 's/[&|\\]/\\&/g')
   sed "s|\${ALERT_WEBHOOKS}|$webhooks|" deploy/alertmanager/alertmanager.yml.template \
@@ -158,7 +162,7 @@ fill_in() {
   CONFIG_REDIS=$(cksum <deploy/redis/redis.conf)
   CONFIG_PROMETHEUS=$(find "$COMPOSE_STATE/prometheus" -name '*.yml' | sort | xargs cat | cksum)
   CONFIG_ALERTMANAGER=$(cksum <"$COMPOSE_STATE/alertmanager/alertmanager.yml")
-  CONFIG_GRAFANA=$(find deploy/dashboards/grafana -type f | sort | xargs cat | cksum)
+  CONFIG_GRAFANA=$(find deploy/dashboards/provisioning deploy/dashboards/generated/grafana -type f | sort | xargs cat | cksum)
   export OPEN_FILES CONFIG_NGINX CONFIG_REDIS CONFIG_PROMETHEUS CONFIG_ALERTMANAGER CONFIG_GRAFANA
 }
 

@@ -8,9 +8,10 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createCluster, type ServiceState } from './native/cluster.ts';
+import { createCluster } from './native/cluster.ts';
 import { tlsDir } from './native/configuration.ts';
 import { writeLogs } from './native/logs.ts';
+import { PATH } from './native/program.ts';
 import { loadSettings } from './native/settings.ts';
 
 const FETCH_TIMEOUT_MS = 3_000;
@@ -31,10 +32,9 @@ function createOperations(): Record<string, Operation> {
     ended(spawn(program, args, { stdio: 'inherit', env }));
   const toolFile = (name: string) => join(root, `app/tools/${name}.ts`);
   const tool = (name = '', ...args: string[]) => run(process.execPath, [toolFile(name), ...args]);
-  const isStopped = ({ name, pid }: ServiceState) => name.startsWith('app') && pid === undefined;
   const wsUrl = `ws://127.0.0.1:${settings.nginxInternalPort}/ws`;
   return {
-    async prepare(deploy) {
+    async prepare() {
       await cluster.prepare((programs) => {
         shell('install.sh', ...programs);
         if (settings.tls) {
@@ -42,9 +42,10 @@ function createOperations(): Record<string, Operation> {
           shell('certificate.sh', tlsDir(settings));
         }
       });
+      const built = await run(process.execPath, [toolFile('build-pages')]);
+      if (built !== 0) return built;
       // Code that does not start must not cost what runs.
-      const untried = deploy === 'deploy' || (await cluster.states()).some(isStopped);
-      return untried ? await run(process.execPath, [toolFile('try-start')], settings.appEnv) : 0;
+      return await run(process.execPath, [toolFile('try-start')], { PATH, ...settings.appEnv });
     },
     async start(...names) {
       await cluster.start(names);

@@ -31,7 +31,7 @@ on_wrong=wrong_setting
 remembered() { [ ! -f "$CLUSTER_DIR/$1" ] || cat "$CLUSTER_DIR/$1"; }
 remember() { # remember NAME VALUE
   mkdir -p "$(dirname "$CLUSTER_DIR/$1")"
-  printf '%s\n' "$2" >"$CLUSTER_DIR/$1.new" && mv "$CLUSTER_DIR/$1.new" "$CLUSTER_DIR/$1"
+  printf '%s\n' "$2" >"$CLUSTER_DIR/$1.$$" && mv "$CLUSTER_DIR/$1.$$" "$CLUSTER_DIR/$1"
 }
 
 # Sets what a .env file says and the environment does not; dotenv.awk prints these calls.

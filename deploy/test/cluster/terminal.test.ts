@@ -184,7 +184,11 @@ describe('make trace', () => {
     expect(lines[0]).toMatch(/^ +\+0 ms INFO +app[12] +a member here sends it .*"offset":\d+/);
     for (const name of ['app1', 'app2']) {
       const own = lines.filter((line) => line.includes(` ${name} `)).join('\n');
-      for (const step of ['received a message from the broker', 'delivered a message to the members', 'the member here has it']) {
+      for (const step of [
+        'received a message from the broker',
+        'delivered a message to the members',
+        'the member here has it',
+      ]) {
         expect(own).toContain(step);
       }
     }

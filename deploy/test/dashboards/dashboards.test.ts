@@ -121,6 +121,7 @@ describe('the console page, on a Prometheus that watches an instance', () => {
       ...{ INSTANCE_ID: 'app1', JWT_SECRET: SECRET, RATE_LIMIT_PER_MINUTE: '6000' },
     });
     writeFolder(join(root, 'deploy/prometheus'), home);
+    writeFolder(join(root, 'deploy/dashboards/generated/console'), join(home, 'consoles'));
     // The project's own configuration, five times as fast.
     writeFileSync(
       join(home, 'prometheus.yml'),
@@ -282,7 +283,7 @@ describe('the console page, on a Prometheus that watches an instance', () => {
 });
 
 test('Grafana is given the data source and the folder that the dashboards are in', () => {
-  const provisioning = 'deploy/dashboards/grafana/provisioning';
+  const provisioning = 'deploy/dashboards/provisioning';
   const { datasources } = parse(text(`${provisioning}/datasources/prometheus.yml`));
   const { providers } = parse(text(`${provisioning}/dashboards/wsfleet.yml`));
   const { services } = parse(text('docker-compose.yml'), { merge: true, maxAliasCount: -1 });

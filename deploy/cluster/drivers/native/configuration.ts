@@ -63,6 +63,7 @@ export function writeTargets(settings: Settings, instances: number): void {
 export function writePrometheus(settings: Settings): void {
   const dir = prometheusDir(settings);
   writeFolder(join(settings.root, 'deploy/prometheus'), dir);
+  writeFolder(join(settings.root, 'deploy/dashboards/generated/console'), join(dir, 'consoles'));
   // Of the one that NGINX was given: what it shows to clients cannot be read from NGINX.
   const end = settings.tls ? certificateEnd(readFileSync(join(tlsDir(settings), 'cert.pem'), 'utf8')) : undefined;
   const rule = { record: 'cluster:certificate_end:timestamp_seconds', expr: `vector(${end})` };

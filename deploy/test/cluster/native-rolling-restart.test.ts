@@ -1,0 +1,126 @@
+/** make rolling-restart, rebalance and loadtest on a native cluster. */
+import { createServer, type Server } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createFleet, type Fleet, pids, succeed, table } from '../harness/fleet.ts';
+import { expectLoadTestToPass } from '../harness/load-test.ts';
+import { createTestCluster, type Status, type TestCluster, until } from '../harness/test-cluster.ts';
+
+/** How soon a client has to be back. */
+const BACK_MS = 5_000;
+
+let cluster: TestCluster;
+let fleet: Fleet;
+
+beforeAll(async () => {
+  cluster = await createTestCluster({ DRIVER: 'native' });
+  fleet = createFleet(cluster);
+  await succeed(cluster, 'up');
+});
+
+afterAll(async () => {
+  fleet?.leave();
+  await cluster?.close();
+});
+
+test('rolls under 300 clients: none refused, none late, every instance exits 0', async () => {
+  await fleet.connect(300, 100);
+  const before = await cluster.status();
+  expect(before.instances.every(({ connections }) => (connections ?? 0) > 0)).toBe(true);
+
+  const roll = await succeed(cluster, 'rolling-restart');
+  for (const name of ['app1', 'app2', 'app3'])
+    expect(roll.stdout).toMatch(new RegExp(`^ +${name}( +\\d+){3} +0( +[\\d.]+){2} +0$`, 'm'));
+  expect(fleet.clients.flatMap((client) => client.refusals)).toEqual([]);
+  expect(fleet.clients.flatMap((client) => client.failures)).toEqual([]);
+  expect(fleet.clients.filter((client) => client.lateness > BACK_MS)).toEqual([]);
+  expect(fleet.clients.filter((client) => client.instanceId === undefined)).toEqual([]);
+  expect(fleet.clients.flatMap((client) => client.moves).every(({ reason }) => reason === 'slot')).toBe(true);
+  const after = await cluster.status();
+  for (const { name } of after.instances) expect(pids(after)[name]).not.toBe(pids(before)[name]);
+
+  expect(roll.stdout).toMatch(
+    /The probe: \d+ messages, \d{3,} deliveries; lost 0, duplicated 0, out of order 0; refused handshakes 0$/m,
+  );
+  expect(roll.stdout).toMatch(/Delivery gap, the longest of each member: p50 [\d.]+ ms, p99 [\d.]+ ms/);
+  // The probe has left; 1.5 times the average is what a roll may leave behind.
+  expect(fullness(after)).toBeLessThanOrEqual(1.5);
+  fleet.leave();
+});
+
+/** How many times the average the fullest instance holds. */
+function fullness({ instances }: Status): number {
+  const counts = instances.map(({ connections }) => connections ?? 0);
+  return (Math.max(...counts) * counts.length) / counts.reduce((sum, count) => sum + count, 0);
+}
+
+test('passes a load test in which every instance is replaced, with clients on all of them', () =>
+  expectLoadTestToPass(cluster));
+
+test('rebalances what a repaired instance lacks, and drops nobody', async () => {
+  await fleet.connect(90);
+  await succeed(cluster, 'kill', { INSTANCE: 'app1' });
+  await until('the fleet.clients of app1 are back', BACK_MS, () =>
+    fleet.clients.every(({ instanceId }) => instanceId !== undefined),
+  );
+  await succeed(cluster, 'up');
+  for (const client of fleet.clients) client.moves.length = 0;
+  expect(fleet.on('app1')).toEqual([]);
+
+  const { stdout } = await succeed(cluster, 'rebalance');
+  expect(stdout).toMatch(
+    /^Balance: app1=\d+ app2=\d+ app3=\d+ connections; the fullest holds [\d.]+ times the average/m,
+  );
+  expect(fullness(await cluster.status())).toBeLessThanOrEqual(1.5);
+  expect(fleet.clients.flatMap(({ moves }) => moves).every(({ reason }) => reason === 'slot')).toBe(true);
+  fleet.leave();
+});
+
+test('ends a roll that lost a message with exit code 1', async () => {
+  // The probe, and nothing else, overhears one message.
+  const deaf = `
+    if (process.argv[1].endsWith('probe.ts')) {
+      const { parse } = JSON;
+      let messages = 0;
+      JSON.parse = (text) => {
+        const value = parse(text);
+        return value?.type === 'message' && ++messages === 100 ? { ...value, type: 'pong' } : value;
+      };
+    }`;
+  const { code, stdout, stderr } = await cluster.make('rolling-restart', {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(deaf)}`,
+  });
+  expect(code).not.toBe(0);
+  expect(stdout).toContain('lost 1, duplicated 0, out of order 0');
+  expect(stderr).toContain('did not arrive exactly once and in order');
+  expect((await cluster.status()).ok).toBe(true);
+});
+
+test('stops a roll at an instance that does not come back, with exit code 1; make up repairs that', async () => {
+  const before = await cluster.status();
+  const internalUrl = before.instances.find(({ name }) => name === 'app1')?.url ?? '';
+  const rolling = cluster.make('rolling-restart');
+  // Its port is taken the moment it is free.
+  const squatter = await until('the port of app1 is free', 60_000, () => squat(Number(new URL(internalUrl).port)));
+  const { code, stdout, stderr } = await rolling;
+  squatter.close();
+  expect(code).not.toBe(0);
+  expect(stderr).toMatch(/Error 1$/m); // make's own code is 2
+  expect(stderr).toContain('The rolling restart stopped at app1');
+  expect(stderr).toContain('taken by node');
+  expect(stderr).toContain('make up');
+  expect(stdout).not.toContain('app2 (2 of 3)');
+
+  const rows = table((await cluster.make('status')).stdout);
+  expect(rows).toMatchObject({ app1: 'stopped', app2: 'ready', app3: 'ready' });
+  await succeed(cluster, 'up');
+  const { app2, app3 } = pids(before);
+  expect(pids(await cluster.status())).toMatchObject({ app2, app3 });
+});
+
+function squat(port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('listening', () => resolve(server)).once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1');
+  });
+}
