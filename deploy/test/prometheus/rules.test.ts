@@ -75,10 +75,10 @@ describe.each(alerts.map((alert) => [alert.alert ?? '', alert] as const))('%s', 
     expect(alert.annotations?.['runbook_url']).toBe(`docs/runbooks.md#${name.toLowerCase()}`);
   });
 
-  test('has a section in the runbooks: what it means, how to look, how to mend', () => {
+  test('has a section in the runbooks: what it means, what to check, how to fix it', () => {
     const runbooks = readFileSync(join(root, 'docs/runbooks.md'), 'utf8');
     const section = runbooks.split(/^## /m).find((each) => each.startsWith(`${name}\n`));
-    for (const part of ['Means', 'Look', 'Mend']) expect(section).toContain(`*${part}*`);
+    for (const part of ['Means', 'Check', 'Fix']) expect(section).toContain(`*${part}*`);
   });
 });
 
