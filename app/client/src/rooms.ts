@@ -28,6 +28,8 @@ interface Room {
   waiters: { resolve(joined: Joined): void; reject(error: RequestError): void }[];
 }
 
+/** The epoch of a room without history. */
+const BEGINNING = '0';
 /** Joins under way at once on one connection: below the burst that a server's rate limit lets through. */
 const PARALLEL_JOINS = 8;
 
@@ -171,10 +173,12 @@ export function createRooms(options: {
     },
     accept(name, position) {
       const room = rooms.get(name);
-      // Offsets go on across epochs: only a break that was told turns them back.
+      // Offsets continue across epochs: only a gap or a rewind turns them back.
       if (!room?.position) return true;
       if (position.offset <= room.position.offset) return false;
-      move(room, position);
+      // The first message names the epoch. A join under way from before it would not notice that Redis lost it since.
+      if (room.position.epoch === BEGINNING) turn(room, position);
+      else move(room, position);
       return true;
     },
     isElsewhere(connection, name) {
