@@ -105,6 +105,7 @@ async function build(options: RigOptions, stack: AsyncDisposableStack): Promise<
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   const base = await freePorts();
   const settings = loadSettings(root, {
+    APP_SETTINGS: 'JWT_SECRET',
     CLUSTER_DIR: dir,
     INSTANCES: String(INSTANCES),
     NATIVE_PORT_BASE: String(base),

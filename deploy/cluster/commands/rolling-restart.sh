@@ -42,6 +42,7 @@ begin=$(date +%s)
 driver prepare deploy
 ws_url=$(driver ws-url)
 
+probe_begin=$(date +%s)
 # The probe runs as long as this file exists, so it ends with this command. The file names the instance that was replaced
 # last, which ends a period of the report.
 touch "$scratch/rolling"
@@ -53,7 +54,7 @@ while last=$(cat "$scratch/rolling" 2>/dev/null); do
 done | driver probe >"$scratch/probe" 2>"$scratch/probe-log" &
 probe=$!
 until grep -q '^probing' "$scratch/probe-log"; do
-  { kill -0 "$probe" 2>/dev/null && [ "$(date +%s)" -lt $((begin + PROBE_DEADLINE)) ]; } ||
+  { kill -0 "$probe" 2>/dev/null && [ "$(date +%s)" -lt $((probe_begin + PROBE_DEADLINE)) ]; } ||
     fail "Not restarting: the probe cannot connect through NGINX
 $(cat "$scratch/probe-log")"
   sleep 0.1
