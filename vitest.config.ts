@@ -1,16 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tests mostly wait, for processes and for time: twice as many files at once as the machine has cores keep it busy. */
-const maxWorkers = 4;
-
 const patient = { testTimeout: 180_000, hookTimeout: 300_000 };
+/** Whole clusters, browsers and load: each file has ports, folders and names of its own. */
+const heavy = { ...patient, maxWorkers: 2, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {
     reporters: ['default', './.ci/summary-reporter.ts'],
     globalSetup: './.ci/build-pages.ts',
-    maxWorkers,
-    // Each file that starts a cluster has ports, folders and names of its own.
     projects: [
       {
         test: {
@@ -19,17 +16,29 @@ export default defineConfig({
           exclude: ['app/test/browser/**', 'app/test/faults/**'],
           testTimeout: 20_000,
           hookTimeout: 20_000,
+          // They mostly wait.
+          maxWorkers: 4,
         },
       },
       {
         test: {
           name: 'cluster',
           include: ['app/test/browser/**/*.test.ts', 'deploy/test/**/*.test.ts', '.ci/*.test.ts'],
-          ...patient,
+          exclude: ['deploy/test/cluster/compose*'],
+          ...heavy,
         },
       },
-      { test: { name: 'loadtest', include: ['loadtest/test/**/*.test.ts'], ...patient } },
-      { test: { name: 'faults', include: ['app/test/faults/**/*.test.ts'], ...patient } },
+      { test: { name: 'faults', include: ['app/test/faults/**/*.test.ts'], ...heavy } },
+      { test: { name: 'loadtest', include: ['loadtest/test/**/*.test.ts'], ...heavy } },
+      {
+        test: {
+          name: 'compose',
+          include: ['deploy/test/cluster/compose*.test.ts'],
+          ...patient,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

@@ -17,6 +17,15 @@ const ASSETS = /\/assets\/[^/]+$/;
 /** An asset's name without its hash. */
 const nameOf = (file: string) => file.replace(/-[\w-]{8}\./, '.');
 
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: boolean; logger: Logger }): Express {
   const files = existsSync(dist) ? readdirSync(join(dist, 'assets')) : [];
   const assets = new Map(files.map((file) => [nameOf(file), file]));
@@ -43,18 +52,18 @@ export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: bool
     response.json({ status: 'ok' });
   });
   if (demo) app.use(demoToken(auth));
-  app.use(
-    serveCompressed(dist, {
-      enableBrotli: true,
-      orderPreference: ['br', 'gz'],
-      serveStatic: {
-        setHeaders(response, path) {
-          const cached = ASSETS.test(path.replace(/\.(br|gz)$/, ''));
-          response.setHeader('Cache-Control', cached ? 'public, max-age=31536000, immutable' : 'no-cache');
-        },
+  const serve = serveCompressed(dist, {
+    enableBrotli: true,
+    orderPreference: ['br', 'gz'],
+    serveStatic: {
+      setHeaders(response, path) {
+        const cached = ASSETS.test(path.replace(/\.(br|gz)$/, ''));
+        response.setHeader('Cache-Control', cached ? 'public, max-age=31536000, immutable' : 'no-cache');
       },
-    }),
-  );
+    },
+  });
+  // It would answer a path that cannot be decoded by itself, in another shape.
+  app.use((request, response, next) => (isDecodable(request.path) ? serve(request, response, next) : next()));
   // In a rolling restart the page of one version may ask an instance of the other for its assets.
   app.get('/assets/:file', (request, response, next) => {
     const current = assets.get(nameOf(request.params.file));

@@ -449,7 +449,7 @@ const http: Row[] = [
   get('`/client/..\\..\\src\\main.ts`', '404 NOT_FOUND', '/client/..\\..\\src\\main.ts'),
   get('`/client//etc/passwd`', '404 NOT_FOUND', '/client//etc/passwd'),
   get('a zero byte in the path', '404 NOT_FOUND', '/client/a%00.ts'),
-  get('a path that cannot be decoded', '400 BAD_REQUEST', '/%ff'),
+  get('a path that cannot be decoded', '404 NOT_FOUND', '/%ff'),
   get('the method DELETE', '404 NOT_FOUND', '/health', 'DELETE'),
   get('the method TRACE', '404 NOT_FOUND', '/', 'TRACE'),
   request('the method CONNECT', 'the connection is closed', 'CONNECT redis:6379 HTTP/1.1\r\nHost: redis:6379\r\n\r\n'),
