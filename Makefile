@@ -83,8 +83,12 @@ dashboards: install
 
 ## test: run lint, type checks and all test suites
 test: install
-	@sh deploy/cluster/lib/install.sh nginx redis-server prometheus chromium
+	@sh deploy/cluster/lib/install.sh nginx redis-server prometheus chromium firefox-esr
 	@npm test --silent
+
+## test-full: the same at full size: every fault, long load tests; takes an hour or more
+test-full: test test-faults
+	@FULL=1 npm test --silent -- --project cluster --project loadtest
 
 ## bench: measure what parts of the app cost, side by side ([CASE=metrics|joins|wave|scripts])
 bench: install

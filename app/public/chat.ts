@@ -266,9 +266,7 @@ export function startChat(session: Session, leave: (why?: string) => void): void
     if (document.visibilityState !== 'visible') return;
     conversations.current.unread = 0;
     sidebar.render();
-    client.retry();
   });
-  addEventListener('online', client.retry);
   // Wide enough for panels beside the chat: a drawer that is open gives up its place above it.
   matchMedia('(min-width: 68rem)').addEventListener('change', () => {
     for (const panel of document.querySelectorAll<HTMLElement>(':popover-open')) panel.hidePopover();

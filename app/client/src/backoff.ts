@@ -9,22 +9,32 @@ export interface Backoff {
   /** The next wait in milliseconds. */
   next(): number;
   reset(): void;
+  /** The next waits are short: a page that has just come online often finds the network a moment later. */
+  hurry(): void;
 }
+
+/** Ceilings of the waits after `hurry`, in milliseconds. */
+const HURRIED = [500, 2_000, 5_000];
 
 export function createBackoff(options: { base: number; cap: number; random: () => number }): Backoff {
   const { base, cap, random } = options;
   let attempts = 0;
+  let hurried: number[] = [];
   return {
     get attempts() {
       return attempts;
     },
     next() {
-      const ceiling = Math.min(cap, base * 2 ** attempts);
+      const ceiling = Math.min(cap, hurried.shift() ?? base * 2 ** attempts);
       attempts += 1;
       return Math.round(random() * ceiling);
     },
     reset() {
       attempts = 0;
+      hurried = [];
+    },
+    hurry() {
+      hurried = [...HURRIED];
     },
   };
 }

@@ -24,6 +24,7 @@ import {
 import { createRooms } from './rooms.ts';
 import type { SocketConstructor } from './socket.ts';
 import { createTokenSource, type TokenProvider } from './token.ts';
+import { createWakeWatch, currentPage, type Page } from './wake.ts';
 
 /** Durations in milliseconds. */
 export interface ClientOptions {
@@ -52,6 +53,8 @@ export interface ClientOptions {
   /** Default: the global one. */
   WebSocket?: SocketConstructor;
   clock?: Clock;
+  /** Whose waking the client notices. Default: the page it runs in, if any. */
+  page?: Page | undefined;
   /** From 0 to below 1. Default: Math.random. */
   random?: () => number;
 }
@@ -142,6 +145,7 @@ export function createClient(options: ClientOptions): Client {
     },
     handleState(state) {
       if (state.name === 'closed') {
+        wakeWatch.stop();
         const error = new RequestError({ code: 'CLOSED', message: `the client is closed: ${state.reason}` });
         rooms.rejectWaiting(error);
         outbox.rejectWaiting(error);
@@ -166,6 +170,9 @@ export function createClient(options: ClientOptions): Client {
         },
       }),
   });
+
+  const page = 'page' in options ? options.page : currentPage();
+  const wakeWatch = createWakeWatch({ page, clock, handleWake: link.wake });
 
   async function readToken(): Promise<string | undefined> {
     try {
@@ -234,7 +241,10 @@ export function createClient(options: ClientOptions): Client {
       return rooms.names;
     },
     on: events.on,
-    connect: link.connect,
+    connect() {
+      wakeWatch.start();
+      link.connect();
+    },
     retry: link.retry,
     close: link.close,
     join: (room) => rooms.join(room, link.open),

@@ -59,14 +59,17 @@ export interface Connection {
   request<T extends RequestType>(type: T, payload: Requests[T]['payload'], id?: string): Promise<Answer<T>>;
   /** Sends a message that has no answer. @returns whether there was a socket to take it */
   send(type: string, payload: object, id?: string): boolean;
+  /** Asks the server for a sign of life: without one within `timeout` ms the connection ends. */
+  check(timeout: number): void;
   /** Resolves when no request is under way. */
   idle(): Promise<void>;
   /** Ends it with 1000. Resolves when the other side has answered, or after 2 s. */
   close(): Promise<void>;
 }
 
-/** What the other side gets to answer a close frame. */
+/** Time for the server to answer a close frame. */
 const CLOSE_TIMEOUT = 2_000;
+const CONNECT_TIMEOUT: Ending = { code: 1006, reason: 'no connection in time', comeback: 'backoff' };
 
 export function createConnection(options: ConnectionOptions): Connection {
   const { clock } = options;
@@ -76,12 +79,10 @@ export function createConnection(options: ConnectionOptions): Connection {
   let ended = false;
   let slotAt: number | undefined;
   let heardAt = 0;
+  let heard = 0;
   let socketClosed = () => {};
   /** The connect deadline first, then the heartbeat. */
-  let timer = clock.setTimeout(
-    () => end({ code: 1006, reason: 'no connection in time', comeback: 'backoff' }),
-    options.connectTimeout,
-  );
+  let timer = clock.setTimeout(() => end(CONNECT_TIMEOUT), options.connectTimeout);
 
   async function open(): Promise<void> {
     let token: string | undefined;
@@ -109,6 +110,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function handleData(data: unknown): void {
     heardAt = clock.now();
+    heard += 1;
     const frame = ended ? undefined : parseFrame(data);
     if (!frame) return;
     if (frame.type === 'connected' && !connected) {
@@ -135,10 +137,14 @@ export function createConnection(options: ConnectionOptions): Connection {
       timer = clock.setTimeout(listen, interval - silence);
       return;
     }
-    const askedAt = clock.now();
+    ask(timeout);
+  }
+
+  function ask(timeout: number): void {
+    const before = heard;
     send('ping', {});
     timer = clock.setTimeout(() => {
-      if (heardAt >= askedAt) listen();
+      if (heard > before) listen();
       else end({ code: 4000, reason: 'heartbeat timeout', comeback: 'backoff' });
     }, timeout);
   }
@@ -168,6 +174,12 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
     get slotAt() {
       return slotAt;
+    },
+    check(timeout) {
+      if (ended) return;
+      clock.clearTimeout(timer);
+      if (connected) ask(timeout);
+      else timer = clock.setTimeout(() => connected || end(CONNECT_TIMEOUT), timeout);
     },
     send,
     async request(type, payload, id = options.nextId()) {

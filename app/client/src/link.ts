@@ -40,6 +40,8 @@ export interface Link {
   connect(): void;
   /** Does not wait for the next attempt's time. */
   retry(): void;
+  /** After a sleep: tries at once, and asks open connections for a sign of life with a short deadline. */
+  wake(): void;
   /** Ends all there is. Resolves when the sockets are closed. */
   close(): Promise<void>;
   handleConnected(connection: Connection): void;
@@ -48,7 +50,9 @@ export interface Link {
   handleEnd(connection: Connection, ending: Ending): void;
 }
 
-/** A connection of this age (ms) obeys its slot to the letter. */
+/** What a connection gets to prove that it survived a sleep, or to be opened after one. */
+const WAKE_DEADLINE = 3_000;
+/** A connection of this age (ms) keeps its slot exactly. */
 const SETTLED = 1_000;
 
 export function createLink(options: LinkOptions): Link {
@@ -140,6 +144,10 @@ export function createLink(options: LinkOptions): Link {
     return resetIfLasted(connection) && ending.comeback === 'new-token' ? 0 : backoff.next();
   }
 
+  function retry(): void {
+    if (running && !current && !next) attempt();
+  }
+
   async function stop(): Promise<void> {
     running = false;
     cancelTimer();
@@ -167,8 +175,11 @@ export function createLink(options: LinkOptions): Link {
       backoff.reset();
       attempt();
     },
-    retry() {
-      if (running && !current && !next) attempt();
+    retry,
+    wake() {
+      backoff.hurry();
+      retry();
+      for (const connection of [current, next]) connection?.check(WAKE_DEADLINE);
     },
     close() {
       last = { code: 1000, reason: 'done' };

@@ -4,6 +4,8 @@ import type { Clock } from '../src/clock.ts';
 export interface ManualClock extends Clock {
   /** Runs what is due within `ms`, in order. */
   advance(ms: number): void;
+  /** Lets `ms` pass as a machine that is asleep does: what is due runs late, at the end. */
+  sleep(ms: number): void;
   /** Delays of the timers that are set, from now. */
   readonly delays: readonly number[];
 }
@@ -11,7 +13,7 @@ export interface ManualClock extends Clock {
 export function createManualClock(): ManualClock {
   let now = 1_000_000;
   let timers: { at: number; run: () => void }[] = [];
-  return {
+  const clock: ManualClock = {
     now: () => now,
     setTimeout(run, ms) {
       const timer = { at: now + ms, run };
@@ -32,8 +34,13 @@ export function createManualClock(): ManualClock {
       }
       now = end;
     },
+    sleep(ms) {
+      now += ms;
+      clock.advance(0);
+    },
     get delays() {
       return timers.map(({ at }) => at - now);
     },
   };
+  return clock;
 }

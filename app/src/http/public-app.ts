@@ -64,6 +64,7 @@ export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: bool
   });
   // It would answer a path that cannot be decoded by itself, in another shape.
   app.use((request, response, next) => (isDecodable(request.path) ? serve(request, response, next) : next()));
+  app.get('/client/index.ts', (_request, response) => response.redirect(301, '/client/index.js'));
   // In a rolling restart the page of one version may ask an instance of the other for its assets.
   app.get('/assets/:file', (request, response, next) => {
     const current = assets.get(nameOf(request.params.file));

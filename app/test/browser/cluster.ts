@@ -151,7 +151,7 @@ function nginxConfig(port: number, upstreams: readonly number[]): string {
 }
 
 /** @throws with the command that installs it */
-async function findProgram(...names: string[]): Promise<string> {
+export async function findProgram(...names: string[]): Promise<string> {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   for (const path of names.flatMap((name) => folders.map((folder) => join(folder, name)))) {
     if (
@@ -162,5 +162,7 @@ async function findProgram(...names: string[]): Promise<string> {
     )
       return path;
   }
-  throw new Error(`${names[0]} is missing. Install with: sh deploy/cluster/lib/install.sh redis-server nginx chromium`);
+  throw new Error(
+    `${names[0]} is missing. Install with: sh deploy/cluster/lib/install.sh redis-server nginx chromium firefox-esr`,
+  );
 }

@@ -22,6 +22,7 @@ missing=
 for program in "$@"; do
   case $program in
     node) node_starts || missing="$missing libatomic1" ;;
+    firefox-esr) has firefox-esr || has firefox || missing="$missing firefox-esr" ;;
     chromium) has chromium || has chromium-browser || has google-chrome || missing="$missing chromium" ;;
     *) has "$program" || missing="$missing $program" ;;
   esac
@@ -38,6 +39,7 @@ if ! has apt-get || [ "$(id -u)" != 0 ]; then
     for package in $missing; do
       case $package in
         redis-server) formulas="$formulas redis" ;;
+        firefox-esr) formulas="$formulas firefox" ;;
         npm) formulas="$formulas node" ;;
         *) formulas="$formulas $package" ;;
       esac
