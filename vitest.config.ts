@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 const patient = { testTimeout: 180_000, hookTimeout: 300_000 };
 /** Whole clusters, browsers and load: each file has ports, folders and names of its own. */
-const heavy = { ...patient, maxWorkers: 2, sequence: { groupOrder: 1 } };
+const heavy = { ...patient, maxWorkers: 2, maxConcurrency: 3, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {

@@ -1,4 +1,4 @@
-/** Each fault turns its own thresholds red, and no other: so a green one says something. */
+/** Each fault turns its own thresholds red, and no others, so a green threshold means something. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -33,13 +33,13 @@ const leak = (what: string) => ['--import', new URL(`leak.ts?${what}`, import.me
 const published = (app: App, count: number) =>
   until(`${count} messages`, 30_000, async () => (await app.metric('ws_messages_published_total')) >= count);
 
-test('without a fault everything is green', async () => {
+test.concurrent('without a fault everything is green', async () => {
   await using app = await startInstance('app1');
   const { code, red } = await runScript(script('steady'), { ...load, URL: `${app.origin}/ws`, DURATION: '3s' });
   expect({ code, red }).toEqual({ code: 0, red: [] });
 });
 
-test('an instance that is killed, without resuming: lost', async () => {
+test.concurrent('an instance that is killed, without resuming: lost', async () => {
   await using app1 = await startInstance('app1');
   await using app2 = await startInstance('app2');
   await using gate = await startBalancer([app1.port, app2.port]);
@@ -52,7 +52,7 @@ test('an instance that is killed, without resuming: lost', async () => {
   expect({ code, red }).toEqual({ code: 99, red: ['lost count==0'] });
 });
 
-test('the same, resuming: green', async () => {
+test.concurrent('the same, resuming: green', async () => {
   await using app1 = await startInstance('app1');
   await using app2 = await startInstance('app2');
   await using gate = await startBalancer([app1.port, app2.port]);
@@ -99,7 +99,7 @@ const repeatingDirects = (): Meddle => (text, send) => {
 const keeping = (): Meddle => () => {};
 const mistaking = (): Meddle => (text, send) => send(text.replace('"pong"', '"ping"'));
 
-test.each([
+test.concurrent.each([
   { does: 'repeats frames: doubled', meddle: repeating, red: ['doubled count==0'] },
   { does: 'swaps frames: disordered', meddle: swapping, red: ['disordered count==0'] },
   { does: 'repeats directs: doubled', meddle: repeatingDirects, name: 'chat', red: ['doubled count==0'] },
@@ -118,13 +118,13 @@ test.each([
   expect({ code, red }).toEqual({ code: 99, red: wanted });
 });
 
-test('nothing that makes clients move: reconnects', async () => {
+test.concurrent('nothing that makes clients move: reconnects', async () => {
   await using app = await startInstance('app1');
   const { code, red } = await runScript(script('rolling'), { ...load, URL: `${app.origin}/ws`, DURATION: '3s' });
   expect({ code, red }).toEqual({ code: 99, red: ['reconnects count>=12'] });
 });
 
-test('an instance that is told to end instead of killed: ended 1006', async () => {
+test.concurrent('an instance that is told to end instead of killed: ended 1006', async () => {
   await using app1 = await startInstance('app1');
   await using app2 = await startInstance('app2');
   // As NGINX would, it sends nobody to an instance that drains.
@@ -140,7 +140,7 @@ test('an instance that is told to end instead of killed: ended 1006', async () =
   expect({ code, red }).toEqual({ code: 99, red: ['ended_1006 count>=1'] });
 });
 
-test('a proxy that keeps those waiting who come back: back after', async () => {
+test.concurrent('a proxy that keeps those waiting who come back: back after', async () => {
   await using app1 = await startInstance('app1');
   await using app2 = await startInstance('app2');
   let hold = 0;
@@ -155,7 +155,7 @@ test('a proxy that keeps those waiting who come back: back after', async () => {
   expect({ code, red }).toEqual({ code: 99, red: ['back_after p(99)<=5000'] });
 });
 
-test('NGINX that counts failures, as it does by default: refused', async () => {
+test.concurrent('NGINX that counts failures, as it does by default: refused', async () => {
   const slots = { DRAIN_WINDOW: '300ms', DRAIN_GRACE: '100ms' };
   await using app1 = await startInstance('app1', slots);
   await using app2 = await startInstance('app2', slots);
@@ -177,7 +177,7 @@ test('NGINX that counts failures, as it does by default: refused', async () => {
   expect({ code, red }).toEqual({ code: 99, red: ['refused count==0'] });
 });
 
-test('an instance that stalls: latency', async () => {
+test.concurrent('an instance that stalls: latency', async () => {
   await using app1 = await startInstance('app1');
   await using app2 = await startInstance('app2');
   await using gate = await startBalancer([app1.port, app2.port]);
@@ -198,7 +198,7 @@ test('an instance that stalls: latency', async () => {
 /** Histories are full long before the memory is first looked at: what grows after that is a leak. */
 const full = { HISTORY_SIZE: '50', RECENT_FRAMES_BYTES: '1000000' };
 
-test.each([
+test.concurrent.each([
   ['nothing leaks: green', [], { CLIENTS: '40', ROOMS: '20', DURATION: '24s' }, []],
   [
     'a listener leaks with every message: memory',
@@ -214,7 +214,7 @@ test.each([
   expect({ code, red }).toEqual({ code: wanted.length > 0 ? 99 : 0, red: wanted });
 });
 
-test('a Prometheus that knows no instance: watched', async () => {
+test.concurrent('a Prometheus that knows no instance: watched', async () => {
   await using app = await startInstance('app1');
   await using prometheus = await startPrometheus([]);
   const env = { ...load, URL: `${app.origin}/ws`, PROMETHEUS: prometheus.url, DURATION: '3s' };
@@ -222,7 +222,7 @@ test('a Prometheus that knows no instance: watched', async () => {
   expect({ code, red }).toEqual({ code: 99, red: ['watched count>=1'] });
 });
 
-test('an instance that is restarted late: unwatched', async () => {
+test.concurrent('an instance that is restarted late: unwatched', async () => {
   const port = await freePorts();
   const other = { INTERNAL_PORT: String(port) };
   await using app1 = await startInstance('app1', full);

@@ -6,7 +6,7 @@ import { type Mutation, mutations } from './mutations.ts';
 
 const here = import.meta.dirname;
 
-test.for(Object.entries(mutations) as [string, Mutation][])(
+test.concurrent.for(Object.entries(mutations) as [string, Mutation][])(
   'without %s a scenario reports losses',
   async ([name, { scenario, shows }]) => {
     const { child, exited } = await run(

@@ -25,7 +25,7 @@ export interface History {
 }
 
 export interface InstanceEvent {
-  /** Its name; `Roll` for several that were replaced one after the other. */
+  /** Its name; `Rolling restart` for several that were replaced one after the other. */
   instance: string;
   kind: 'drained' | 'killed' | 'restarted' | 'started' | 'roll' | 'silent' | 'added' | 'left' | 'rebalanced';
   level: Level;
@@ -238,7 +238,7 @@ function tellRoll(roll: readonly End[], rebalances: readonly Rebalance[], histor
   const more = moved > 0 ? `, and ${moved} more in the rebalance` : '';
   return [
     {
-      ...{ instance: 'Roll', kind: 'roll', level: level(settled ? 'good' : 'busy') },
+      ...{ instance: 'Rolling restart', kind: 'roll', level: level(settled ? 'good' : 'busy') },
       at: Math.max(ended, ...roll.map(({ began }) => began), ...evened.map(({ at }) => at)),
       text: `of ${instances}, which sent away ${count(sentAway, 'connection')}${more}. ${text}`,
     },
@@ -266,11 +266,11 @@ function became(
   const broken = grown(history.broken);
   const settled = opened >= moved || now >= to;
   const lost = broken > 0;
-  const loss = lost ? `${count(broken, 'room')} could not go on: something was lost.` : 'Nothing was lost.';
+  const loss = lost ? `${count(broken, 'room')} could not be continued: messages were lost.` : 'Nothing was lost.';
   const tell = () => {
     if (!settled) return `${lost ? `${loss} ` : ''}${opened} of ${moved} are back so far.`;
     // Whether those that stay away missed something, nobody knows.
-    if (opened === 0) return lost || moved === 0 ? loss : 'Nobody has come back.';
+    if (opened === 0) return lost || moved === 0 ? loss : 'No client has reconnected.';
     return `Clients opened ${count(opened, 'connection')} and resumed ${count(grown(history.resumed), 'room')}. ${loss}`;
   };
   return { lost, settled, text: tell() };

@@ -77,7 +77,7 @@ export function createFleet(open: (instance: string) => void): Fleet {
           h('span', {}, h('b', {}, instance), ` ${text}`),
         ),
       ),
-      ...(events.length === 0 ? [h('li', { className: 'quiet' }, 'No instance came or went.')] : []),
+      ...(events.length === 0 ? [h('li', { className: 'quiet' }, 'No instance started or stopped.')] : []),
     );
     const more = byId('events-more');
     more.hidden = events.length <= EVENTS_SHOWN;

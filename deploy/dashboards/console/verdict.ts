@@ -80,39 +80,35 @@ export function judge(facts: Facts): Verdict {
   });
 
   if (states.size === 0) {
-    return { level: 'bad', answer: 'Nothing is known', detail: 'Prometheus knows of no instance. Is the cluster up?' };
+    return { level: 'bad', answer: 'No data', detail: 'Prometheus has no instance to scrape. Is the cluster running?' };
   }
   if (facts.seenAge > STALE_SECONDS) {
-    return say('bad', `Unknown: Prometheus has seen nothing for ${duration(Math.round(facts.seenAge))}`);
+    return say('bad', `Unknown: no data for ${duration(Math.round(facts.seenAge))}`);
   }
   if (facts.nginxUp === 0) {
-    return say('bad', 'No: NGINX is down', 'Nobody can connect, and who was connected is not.');
+    return say('bad', 'No: NGINX is down', 'Nobody can connect, and all connections were lost.');
   }
   if (cutOff.length > 0 && cutOff.length === brokerUp.size) {
-    return say(
-      'bad',
-      'No: Redis cannot be reached',
-      'Members stay connected, and publishes are refused until it is back.',
-    );
+    return say('bad', 'No: Redis cannot be reached', 'Connections stay. Publishes are refused until Redis is back.');
   }
-  if (ready.length === 0) return say('bad', 'No: no instance takes connections');
+  if (ready.length === 0) return say('bad', 'No: no instance accepts connections');
   if (cutOff.length > 0 || deaf.length > 0) {
     const names = [...new Set([...cutOff, ...deaf])];
     return say(
       'bad',
-      `Not those on ${list(names)}`,
+      `Not on ${list(names)}`,
       names.length === 1
-        ? 'Its link to Redis is dead; what it misses comes from the history.'
-        : 'Their links to Redis are dead; what they miss comes from the history.',
+        ? 'Its Redis link is dead; missed messages are backfilled.'
+        : 'Their Redis links are dead; missed messages are backfilled.',
     );
   }
-  if (latency > LATE_SECONDS) return say('bad', `Late: one in a hundred takes over ${duration(latency)}`);
+  if (latency > LATE_SECONDS) return say('bad', `Late: 1 % take longer than ${duration(latency)}`);
   if (critical.length > 0) {
     return say('bad', `In doubt: ${list(critical)} ${critical.length === 1 ? 'fires' : 'fire'}`);
   }
-  if (refused > 0) return say('warn', 'Yes, but some cannot send', 'Publishes are refused; clients send them again.');
-  if (gaps > 0) return say('warn', `Yes${past ? '' : ', now'}; some were told of a gap`);
-  if (latency > SLOW_SECONDS) return say('warn', `Yes, slowly: one in a hundred takes over ${duration(latency)}`);
+  if (refused > 0) return say('warn', 'Yes, but some cannot send', 'Some publishes are refused; clients resend them.');
+  if (gaps > 0) return say('warn', `Yes${past ? '' : ', now'}; some members were sent a gap event`);
+  if (latency > SLOW_SECONDS) return say('warn', `Yes, slowly: 1 % take longer than ${duration(latency)}`);
 
   const pace = Number.isNaN(latency)
     ? `No message ${past ? 'then' : 'right now'}.`

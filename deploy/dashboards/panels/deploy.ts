@@ -4,7 +4,7 @@ import { inRange, quantile, rate, rateBy, state } from '../promql.ts';
 export const deploy: Dashboard = {
   id: 'deploy',
   title: 'Deploy',
-  description: 'What each instance is doing through a roll or a crash, and what became of its clients.',
+  description: 'What each instance does during a rolling restart or a crash, and what happens to its clients.',
   rows: [
     {
       question: 'Which instance is at what?',
@@ -14,7 +14,7 @@ export const deploy: Dashboard = {
           title: 'States',
           question: 'What has each of them been doing?',
           description:
-            'down: does not answer Prometheus. draining: from SIGTERM until the next process begins. not ready: waits for Redis, or starts. In a deploy one after the other drains, and no two at once.',
+            'down: does not answer Prometheus. draining: from SIGTERM until the next process starts. not ready: starting, or waiting for Redis. In a deploy one instance drains at a time.',
           kind: 'states',
           queries: [{ expr: state(), legend: '{{instance}}' }],
           unit: 'state',
@@ -27,7 +27,7 @@ export const deploy: Dashboard = {
           title: 'Now',
           question: 'How far is each of them?',
           description:
-            'Of each instance: its state, its connections, those sent away that are still here, frames delivered, and how long it runs. After a deploy no instance runs longer than the deploy is ago.',
+            'State, connections, draining connections, frames delivered and uptime of each instance. After a deploy no uptime is longer than the time since the deploy.',
           kind: 'table',
           queries: [
             { expr: state(), legend: 'State', unit: 'state' },
@@ -52,7 +52,7 @@ export const deploy: Dashboard = {
           id: 'deploy-restarts',
           title: 'Restarts',
           question: 'How many instances were replaced?',
-          description: 'New processes of the instances that are there, in this time range. A deploy: one for each.',
+          description: 'Restarts of the instances in this time range. A deploy: one per instance.',
           kind: 'stat',
           queries: [{ expr: 'sum(changes(process_start_time_seconds{job="app"}[$__range]))', legend: 'restarts' }],
           unit: 'count',
@@ -63,7 +63,7 @@ export const deploy: Dashboard = {
           title: 'Connections opened',
           question: 'How often did clients come?',
           description:
-            'In the whole time range, whoever opened them: newcomers, clients that moved, and the handshakes with which a roll tests each instance. In a roll a client moves each time that its instance is replaced, and perhaps once more in the rebalance at the end; the line Roll of What happened has the figures of the roll alone. Roughly: Prometheus extrapolates, and takes a counter of a new process that soon passes the old one for the same.',
+            'All connections opened in the time range: new clients, clients that moved, and the handshakes that test each instance. In a rolling restart a client moves each time its instance is replaced, and perhaps once more in the rebalance at the end; the events list has the figures of the rolling restart alone. An estimate: Prometheus extrapolates, and may miss a counter reset.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_connections_opened_total'), legend: 'opened' }],
           unit: 'count',
@@ -74,7 +74,7 @@ export const deploy: Dashboard = {
           title: 'Rooms resumed',
           question: 'Did they find their place?',
           description:
-            'Joins that went on where the member had been, in the whole time range, roughly (see Connections opened). One for each room of a client, each time that it moves; newcomers and the handshakes of a roll resume nothing.',
+            'Joins that resumed at the member’s position, in the time range (an estimate, see Connections opened). One per room and move of a client; new clients and test handshakes resume nothing.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_resumes_total{recovery="recovered"}'), legend: 'recovered' }],
           unit: 'count',
@@ -84,7 +84,7 @@ export const deploy: Dashboard = {
           id: 'deploy-not-recovered',
           title: 'Rooms not resumed',
           question: 'Was anything lost?',
-          description: 'Joins that could not go on where the member had been (rewound or gap), in this time range. 0.',
+          description: 'Joins that could not resume at the member’s position (rewound or gap), in this time range. 0.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_resumes_total{recovery=~"rewound|gap"}'), legend: 'rewound or gap' }],
           unit: 'count',
@@ -92,9 +92,9 @@ export const deploy: Dashboard = {
         },
         {
           id: 'deploy-gaps-told',
-          title: 'Histories broken',
+          title: 'Histories not continued',
           question: 'Was anybody told of a gap?',
-          description: 'Histories of rooms that could not be continued, in this time range. 0, unless Redis lost data.',
+          description: 'Room histories that could not be continued, in this time range. 0 unless Redis lost data.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_gaps_told_total'), legend: 'gaps' }],
           unit: 'count',
@@ -102,10 +102,10 @@ export const deploy: Dashboard = {
         },
         {
           id: 'deploy-cut',
-          title: 'Not gone by themselves',
+          title: 'Closed by the drain',
           question: 'Did clients obey?',
           description:
-            'Connections that a drain had to close with 1012, in this time range: plain WebSocket clients, which come back all the same. The kit’s client leaves by itself.',
+            'Connections that a drain had to close with 1012, in this time range: plain WebSocket clients, which reconnect all the same. The kit’s client closes them itself.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_connections_closed_total{code="1012"}'), legend: '1012' }],
           unit: 'count',
@@ -120,7 +120,7 @@ export const deploy: Dashboard = {
           id: 'deploy-connections',
           title: 'Connections',
           question: 'Who takes over?',
-          description: 'Open connections by instance. What one loses the others gain; the sum stays.',
+          description: 'Open connections by instance. What one loses, the others gain; the sum stays the same.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (ws_connections)', legend: '{{instance}}' }],
           unit: 'count',
@@ -130,10 +130,10 @@ export const deploy: Dashboard = {
         },
         {
           id: 'deploy-remaining',
-          title: 'Left to move',
+          title: 'Connections draining',
           question: 'How far is the drain?',
           description:
-            'Connections that were sent away and are still here, by instance. 0; falls evenly in a drain. A small hump after a roll is the rebalance: instances that live on hand over what is above their share.',
+            'Draining connections that are still open, by instance. 0; falls evenly in a drain. A small hump after a rolling restart is the rebalance.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (ws_drain_remaining)', legend: '{{instance}}' }],
           unit: 'count',
@@ -144,7 +144,7 @@ export const deploy: Dashboard = {
           id: 'deploy-opened-by-instance',
           title: 'Connections opened',
           question: 'How fast do they come back?',
-          description: 'Per second, by the instance that took them. An instance hands out 40 slots a second at most.',
+          description: 'Per second, by the instance that accepted them. A small drain hands out 40 slots per second.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'ws_connections_opened_total'), legend: '{{instance}}' }],
           unit: 'perSecond',
@@ -161,7 +161,7 @@ export const deploy: Dashboard = {
           title: 'Joins, by result',
           question: 'Does the history go on?',
           description:
-            'Per second: none from new members, recovered from those that come back. rewound and gap stay at 0.',
+            'Per second: none for new members, recovered for members that resume. rewound and gap stay at 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('recovery', 'ws_resumes_total'), legend: '{{recovery}}' }],
           unit: 'perSecond',
@@ -170,10 +170,10 @@ export const deploy: Dashboard = {
         },
         {
           id: 'deploy-replayed',
-          title: 'Messages replayed',
+          title: 'Missed messages replayed',
           question: 'How much had they missed?',
           description:
-            'Messages per second that were sent again to members that came back, by instance. A burst in a deploy.',
+            'Missed messages per second that were replayed to members who resumed, by instance. A burst in a deploy.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'ws_messages_replayed_total'), legend: '{{instance}}' }],
           unit: 'perSecond',
@@ -182,9 +182,9 @@ export const deploy: Dashboard = {
         },
         {
           id: 'deploy-gaps',
-          title: 'Gaps told, by reason',
+          title: 'Gap events, by reason',
           question: 'Why could a history not go on?',
-          description: 'Histories of rooms per second that could not be continued. 0.',
+          description: 'Room histories per second that could not be continued. 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_gaps_told_total'), legend: '{{reason}}' }],
           unit: 'perSecond',
@@ -201,7 +201,7 @@ export const deploy: Dashboard = {
           title: 'Handshakes refused, by reason',
           question: 'Does a draining instance refuse somebody?',
           description:
-            'Per second. DRAINING goes on to the next instance within the same request; nothing else grows in a deploy.',
+            'Per second. NGINX retries DRAINING on the next instance within the same request; nothing else grows in a deploy.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_handshakes_refused_total'), legend: '{{reason}}' }],
           unit: 'perSecond',
@@ -213,7 +213,7 @@ export const deploy: Dashboard = {
           title: 'Slot lateness',
           question: 'Do clients leave at their slots?',
           description:
-            'How long after its slot a connection left that was sent away. Below DRAIN_GRACE, at which the others are closed with 1012; 0 where nobody is sent away.',
+            'Time from a draining connection’s slot until it closed. Below DRAIN_GRACE, after which it is closed with 1012; 0 without a drain.',
           kind: 'timeseries',
           queries: [0.5, 0.99].map((q) => ({
             expr: `(${quantile(q, 'ws_drain_slot_lateness_seconds')} >= 0) or vector(0)`,
@@ -241,10 +241,10 @@ export const deploy: Dashboard = {
       panels: [
         {
           id: 'deploy-imbalance',
-          title: 'Fullest instance, of the average',
+          title: 'Fullest instance vs. average',
           question: 'Is one instance too full?',
           description:
-            'Connections of the fullest instance over the average. Near 100 %; a roll ends with a rebalance that moves connections for it.',
+            'Connections of the fullest instance relative to the average. Near 100 %; a rolling restart ends with a rebalance.',
           kind: 'timeseries',
           queries: [{ expr: 'max(ws_connections) / (avg(ws_connections) > 0) or vector(1)', legend: 'fullest' }],
           unit: 'share',
@@ -253,7 +253,7 @@ export const deploy: Dashboard = {
         },
         {
           id: 'deploy-delivered',
-          title: 'Delivered',
+          title: 'Deliveries',
           question: 'Does the work spread?',
           description: 'Frames per second queued for members, by instance. No dip in the sum.',
           kind: 'timeseries',
@@ -281,7 +281,7 @@ export const deploy: Dashboard = {
           id: 'deploy-refused-messages',
           title: 'Publishes refused',
           question: 'Can members send all the time?',
-          description: 'Messages per second that were refused because Redis or the instance could not take them. 0.',
+          description: 'Messages per second that were refused because Redis or the instance failed. 0.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate('ws_messages_refused_total{code=~"UNAVAILABLE|INTERNAL"}')})`, legend: 'refused' },

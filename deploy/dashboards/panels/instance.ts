@@ -17,9 +17,9 @@ export const instance: Dashboard = {
       panels: [
         {
           id: 'instance-uptime',
-          title: 'Running for',
+          title: 'Uptime',
           question: 'Since when does it run?',
-          description: 'Time since this process began. Since the last deploy.',
+          description: 'Time since this process started. Since the last deploy.',
           kind: 'stat',
           queries: [{ expr: `time() - max(process_start_time_seconds{job="app", ${one}})`, legend: 'age' }],
           unit: 'seconds',
@@ -41,8 +41,7 @@ export const instance: Dashboard = {
           id: 'instance-rooms',
           title: 'Rooms',
           question: 'Which rooms does it follow?',
-          description:
-            'Rooms that its connections are in. The same room counts on every instance that has members of it.',
+          description: 'Rooms with members on this instance. A room counts on every instance that has members of it.',
           kind: 'stat',
           queries: [{ expr: `sum(ws_rooms${of})`, legend: 'rooms' }],
           unit: 'count',
@@ -53,7 +52,7 @@ export const instance: Dashboard = {
           id: 'instance-canary',
           title: 'Canary',
           question: 'Does it hear what is published?',
-          description: 'Age of the last message to itself that came back through Redis. Below 1 s.',
+          description: 'Age of the last canary message that arrived through Redis. Below 1 s.',
           kind: 'stat',
           queries: [{ expr: `max(ws_canary_age_seconds${of})`, legend: 'age' }],
           unit: 'seconds',
@@ -65,7 +64,7 @@ export const instance: Dashboard = {
           title: 'State',
           question: 'What has it been doing?',
           description:
-            'down: does not answer Prometheus. draining: from SIGTERM on. not ready: waits for Redis, or starts.',
+            'down: does not answer Prometheus. draining: after SIGTERM. not ready: starting, or waiting for Redis.',
           kind: 'states',
           queries: [{ expr: state(one), legend: '{{instance}}' }],
           unit: 'state',
@@ -82,11 +81,11 @@ export const instance: Dashboard = {
           id: 'instance-connections',
           title: 'Connections',
           question: 'Does it gain or lose?',
-          description: 'Open connections, and those that a drain sent away and that are still here.',
+          description: 'Open connections, and draining connections that are still open.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(ws_connections${of})`, legend: 'open' },
-            { expr: `sum(ws_drain_remaining${of})`, legend: 'left to move' },
+            { expr: `sum(ws_drain_remaining${of})`, legend: 'draining' },
           ],
           unit: 'count',
           thresholds: plain,
@@ -94,9 +93,9 @@ export const instance: Dashboard = {
         },
         {
           id: 'instance-coming-and-going',
-          title: 'Coming and going',
+          title: 'Connections opened and closed',
           question: 'Do they stay?',
-          description: 'Connections opened and closed per second. A burst when another instance drains or dies.',
+          description: 'Per second. A burst when another instance drains or dies.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate(`ws_connections_opened_total${of}`)})`, legend: 'opened' },
@@ -110,7 +109,7 @@ export const instance: Dashboard = {
           id: 'instance-received',
           title: 'Messages in, by type',
           question: 'What do its clients send?',
-          description: 'Messages per second that were handled. unknown and malformed stay at 0.',
+          description: 'Messages per second from clients, by type. unknown and malformed stay at 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('type', `ws_messages_received_total${of}`), legend: '{{type}}' }],
           unit: 'perSecond',
@@ -120,9 +119,9 @@ export const instance: Dashboard = {
         },
         {
           id: 'instance-messages',
-          title: 'Published and delivered',
+          title: 'Publishes and deliveries',
           question: 'What does it pass on?',
-          description: 'Per second: messages that Redis took from it, and frames queued for its members.',
+          description: 'Per second: messages that Redis stored, and frames queued for the members on this instance.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate(`ws_messages_published_total${of}`)})`, legend: 'published' },
@@ -151,7 +150,7 @@ export const instance: Dashboard = {
           title: 'Joins, by result',
           question: 'Do members find their place here?',
           description:
-            'Per second: none from new members, recovered from those that come back. rewound and gap stay at 0.',
+            'Per second: none for new members, recovered for members that resume. rewound and gap stay at 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('recovery', `ws_resumes_total${of}`), legend: '{{recovery}}' }],
           unit: 'perSecond',
@@ -167,7 +166,7 @@ export const instance: Dashboard = {
           id: 'instance-latency',
           title: 'Delivery latency',
           question: 'How long until its members get a message?',
-          description: 'From the publisher’s instance until queued for the members here. p99 below 50 ms.',
+          description: 'From the publisher’s instance until queued for the members on this instance. p99 below 50 ms.',
           kind: 'timeseries',
           queries: quantiles('ws_delivery_latency_seconds'),
           unit: 'seconds',
@@ -178,7 +177,7 @@ export const instance: Dashboard = {
           id: 'instance-publish-duration',
           title: 'Publish duration',
           question: 'How long does Redis take?',
-          description: 'From handing a message to Redis until it answered that it has it. p99 below 25 ms.',
+          description: 'Time until Redis acknowledged a message. p99 below 25 ms.',
           kind: 'timeseries',
           queries: quantiles('ws_publish_duration_seconds'),
           unit: 'seconds',
@@ -189,7 +188,7 @@ export const instance: Dashboard = {
           id: 'instance-event-loop',
           title: 'Event loop delay',
           question: 'Does it keep up?',
-          description: 'Since the last scrape. p99 below 50 ms; 10 ms is its resolution.',
+          description: 'Since the last scrape. p99 below 50 ms; the resolution is 10 ms.',
           kind: 'timeseries',
           queries: ['p50', 'p90', 'p99'].map((p) => ({
             expr: `max(nodejs_eventloop_lag_${p}_seconds{job="app", ${one}})`,
@@ -209,7 +208,7 @@ export const instance: Dashboard = {
           title: 'Messages refused',
           question: 'What do its clients do wrong?',
           description:
-            'Messages per second that were answered with an error, by its code. UNAVAILABLE and INTERNAL stay at 0.',
+            'Messages per second that were answered with an error, by code. UNAVAILABLE and INTERNAL stay at 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('code', `ws_messages_refused_total${of}`), legend: '{{code}}' }],
           unit: 'perSecond',
@@ -220,8 +219,7 @@ export const instance: Dashboard = {
           id: 'instance-refused-handshakes',
           title: 'Handshakes refused',
           question: 'Whom does it not let in?',
-          description:
-            'Handshakes per second, by reason. DRAINING goes on to the next instance within the same request.',
+          description: 'Per second, by reason. NGINX retries DRAINING on the next instance within the same request.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', `ws_handshakes_refused_total${of}`), legend: '{{reason}}' }],
           unit: 'perSecond',
@@ -241,15 +239,15 @@ export const instance: Dashboard = {
         },
         {
           id: 'instance-holes',
-          title: 'Holes',
+          title: 'Missed messages',
           question: 'Did live messages go missing?',
           description:
-            'Per second: messages that never came live and were read from the history; those that only the audit noticed; gaps told. 0, but after a lost link.',
+            'Per second: missed messages that were backfilled, those that only the audit found, and gap events. 0 except after a lost link.',
           kind: 'timeseries',
           queries: [
-            { expr: `sum(${rate(`ws_holes_filled_total${of}`)})`, legend: 'filled' },
+            { expr: `sum(${rate(`ws_holes_filled_total${of}`)})`, legend: 'backfilled' },
             { expr: `sum(${rate(`ws_audit_findings_total${of}`)})`, legend: 'found by the audit' },
-            { expr: `sum(${rate(`ws_gaps_told_total${of}`)})`, legend: 'gaps told' },
+            { expr: `sum(${rate(`ws_gaps_told_total${of}`)})`, legend: 'gap events' },
           ],
           unit: 'perSecond',
           thresholds: warnAbove(0.1, 1),
@@ -262,9 +260,9 @@ export const instance: Dashboard = {
       panels: [
         {
           id: 'instance-links',
-          title: 'Links',
+          title: 'Redis links',
           question: 'Are both links up?',
-          description: 'One carries commands, one what is published. 1.',
+          description: '1 is up. One link carries commands, the other subscriptions.',
           kind: 'timeseries',
           queries: [{ expr: `min by (link) (ws_redis_link_up{link!="other", ${one}})`, legend: '{{link}}' }],
           unit: 'upDown',
@@ -274,9 +272,9 @@ export const instance: Dashboard = {
         },
         {
           id: 'instance-reconnects',
-          title: 'Reconnects',
+          title: 'Redis reconnects',
           question: 'Was a link lost?',
-          description: 'Returns of a link after it was lost, per second. 0.',
+          description: 'Reconnects of a Redis link per second. 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('link', `ws_redis_reconnects_total{link!="other", ${one}}`), legend: '{{link}}' }],
           unit: 'perSecond',
@@ -287,7 +285,7 @@ export const instance: Dashboard = {
           id: 'instance-canary-age',
           title: 'Canary age',
           question: 'Has it heard itself all the time?',
-          description: 'Since the last message to itself came back through Redis. Below 1 s.',
+          description: 'Time since the last canary message arrived through Redis. Below 1 s.',
           kind: 'timeseries',
           queries: [{ expr: `max(ws_canary_age_seconds${of})`, legend: 'age' }],
           unit: 'seconds',
@@ -303,7 +301,7 @@ export const instance: Dashboard = {
           id: 'instance-cpu',
           title: 'CPU',
           question: 'Is there computing time left?',
-          description: 'One core is all that an instance uses: below 70 %.',
+          description: 'Of one core, which is all that an instance can use. Below 70 %.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate(`process_cpu_user_seconds_total{job="app", ${one}}`)})`, legend: 'user' },
@@ -319,7 +317,7 @@ export const instance: Dashboard = {
           title: 'Memory',
           question: 'Does it grow?',
           description:
-            'The process, its JavaScript heap, and the recent messages kept for members that come back. The heap is a saw tooth on a level floor.',
+            'The process, its JavaScript heap, and the recent messages cached for members who resume. The heap is a sawtooth with a level floor.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(process_resident_memory_bytes{job="app", ${one}})`, legend: 'process' },
@@ -346,7 +344,7 @@ export const instance: Dashboard = {
           id: 'instance-files',
           title: 'Open files',
           question: 'Is there a file left for each connection?',
-          description: 'Of the limit. Each connection is one; well below 80 %.',
+          description: 'Of the limit. Each connection uses one; well below 80 %.',
           kind: 'timeseries',
           queries: [
             {
@@ -363,7 +361,7 @@ export const instance: Dashboard = {
           title: 'Send buffers',
           question: 'Do its members read what they are sent?',
           description:
-            'Written to sockets and not yet taken by the kernel: all connections, and the fullest. Near 0; at MAX_BUFFERED_BYTES a connection is closed with 4008.',
+            'Bytes that the kernel has not taken yet: all connections, and the largest. Near 0; at MAX_BUFFERED_BYTES a connection is closed with 4008.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(ws_send_buffer_bytes${of})`, legend: 'all' },

@@ -4,7 +4,7 @@ import { inRange, quantile, rate, rateBy } from '../promql.ts';
 export const overview: Dashboard = {
   id: 'overview',
   title: 'Overview',
-  description: 'Whether members get their messages, and what it takes.',
+  description: 'Whether members get their messages, and the load.',
   rows: [
     {
       question: 'Do members get their messages?',
@@ -13,7 +13,8 @@ export const overview: Dashboard = {
           id: 'overview-ready',
           title: 'Instances ready',
           question: 'Is there somebody to connect to?',
-          description: 'Share of the instances that take connections. 100 %, and one less for seconds in a deploy.',
+          description:
+            'Share of the instances that accept connections. 100 %, and one instance less for seconds in a deploy.',
           kind: 'stat',
           queries: [{ expr: '(sum(ws_ready{job="app"}) or vector(0)) / count(up{job="app"})', legend: 'ready' }],
           unit: 'share',
@@ -30,7 +31,7 @@ export const overview: Dashboard = {
           title: 'Delivery, p99',
           question: 'Do messages arrive in time?',
           description:
-            'From the publisher’s instance until queued for the members on any instance, 99 of 100 messages. Below 50 ms.',
+            '99th percentile, from the publisher’s instance until queued for the members on any instance. Below 50 ms.',
           kind: 'stat',
           queries: [{ expr: quantile(0.99, 'ws_delivery_latency_seconds'), legend: 'p99' }],
           unit: 'seconds',
@@ -39,10 +40,10 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-canary',
-          title: 'Canary, oldest',
+          title: 'Oldest canary',
           question: 'Does every instance hear what is published?',
           description:
-            'Each instance sends itself a message through Redis every second; this is the age of the oldest. Below 1 s.',
+            'Each instance publishes a canary message to itself every 0.8 s; this is the age of the oldest. Below 1 s.',
           kind: 'stat',
           queries: [{ expr: 'max(ws_canary_age_seconds)', legend: 'age' }],
           unit: 'seconds',
@@ -50,10 +51,10 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-gaps-told',
-          title: 'Histories broken',
+          title: 'Histories not continued',
           question: 'Was anything lost?',
           description:
-            'Histories of rooms that could not be continued, in this time range; their members were told. 0, unless Redis lost data.',
+            'Room histories that could not be continued in this time range; their members were sent a gap event. 0 unless Redis lost data.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_gaps_told_total'), legend: 'gaps' }],
           unit: 'count',
@@ -64,7 +65,7 @@ export const overview: Dashboard = {
           title: 'Publishes refused',
           question: 'Can members send?',
           description:
-            'Messages per second that were refused because Redis or the instance could not take them; clients send them again. 0.',
+            'Messages per second that were refused because Redis or the instance failed; clients resend them. 0.',
           kind: 'stat',
           queries: [
             { expr: `sum(${rate('ws_messages_refused_total{code=~"UNAVAILABLE|INTERNAL"}')})`, legend: 'refused' },
@@ -76,7 +77,7 @@ export const overview: Dashboard = {
           id: 'overview-alerts',
           title: 'Alerts firing',
           question: 'Has something been noticed?',
-          description: 'Alerts of deploy/prometheus that fire now. 0.',
+          description: 'Alerts that are firing now. 0.',
           kind: 'stat',
           queries: [{ expr: 'count(ALERTS{alertstate="firing"}) or vector(0)', legend: 'firing' }],
           unit: 'count',
@@ -101,9 +102,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-coming-and-going',
-          title: 'Coming and going',
+          title: 'Connections opened and closed',
           question: 'Do they stay?',
-          description: 'Connections opened and closed per second. Equal, and a burst of both in a deploy.',
+          description: 'Per second. Equal, with a burst of both in a deploy.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate('ws_connections_opened_total')})`, legend: 'opened' },
@@ -115,10 +116,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-rooms',
-          title: 'Memberships',
+          title: 'Room memberships',
           question: 'How many rooms are they in?',
-          description:
-            'Rooms that connections have joined, summed over the connections, by instance. Follows the connections.',
+          description: 'Rooms joined, summed over all connections, by instance. Follows the connections.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (ws_members)', legend: '{{instance}}' }],
           unit: 'count',
@@ -135,7 +135,7 @@ export const overview: Dashboard = {
           id: 'overview-received',
           title: 'Messages in, by type',
           question: 'What do clients send?',
-          description: 'Messages per second from clients that were handled. unknown and malformed stay at 0.',
+          description: 'Messages per second from clients, by type. unknown and malformed stay at 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('type', 'ws_messages_received_total'), legend: '{{type}}' }],
           unit: 'perSecond',
@@ -145,9 +145,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-published',
-          title: 'Published',
+          title: 'Publishes',
           question: 'What did Redis take?',
-          description: 'Messages per second that were numbered and stored, by the publisher’s instance.',
+          description: 'Messages per second that were stored, by the publisher’s instance.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'ws_messages_published_total'), legend: '{{instance}}' }],
           unit: 'perSecond',
@@ -157,10 +157,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-delivered',
-          title: 'Delivered',
+          title: 'Deliveries',
           question: 'What do members get?',
-          description:
-            'Frames per second queued for members, one for each member, by instance. Published times the members of the rooms.',
+          description: 'Frames per second queued for members, by instance: publishes times the members of the rooms.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'ws_messages_delivered_total'), legend: '{{instance}}' }],
           unit: 'perSecond',
@@ -170,9 +169,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-fan-out',
-          title: 'Members for each message',
+          title: 'Deliveries per message',
           question: 'How far does a message go?',
-          description: 'Frames delivered for each message published: the members of an average room.',
+          description: 'Frames delivered per message published: the size of an average room.',
           kind: 'timeseries',
           queries: [
             {
@@ -208,7 +207,7 @@ export const overview: Dashboard = {
           title: 'Delivery latency',
           question: 'How long until members get a message?',
           description:
-            'From the publisher’s instance until queued for the members on any instance. p99 below 50 ms; what a lost link held up counts too.',
+            'From the publisher’s instance until queued for the members on any instance. p99 below 50 ms, including messages delayed by a lost link.',
           kind: 'timeseries',
           queries: [0.5, 0.95, 0.99].map((q) => ({
             expr: quantile(q, 'ws_delivery_latency_seconds'),
@@ -222,7 +221,7 @@ export const overview: Dashboard = {
           id: 'overview-latency-by-instance',
           title: 'Delivery latency, p99 by instance',
           question: 'Is one of them slow?',
-          description: 'The same by the instance of the members. About the same on every instance.',
+          description: 'By the instance of the members. About the same on every instance.',
           kind: 'timeseries',
           queries: [
             { expr: quantile(0.99, 'ws_delivery_latency_seconds', { by: 'instance' }), legend: '{{instance}}' },
@@ -235,7 +234,7 @@ export const overview: Dashboard = {
           id: 'overview-publish-duration',
           title: 'Publish duration',
           question: 'How long does Redis take?',
-          description: 'From handing a message to Redis until it answered that it has it. p99 below 25 ms.',
+          description: 'Time until Redis acknowledged a message. p99 below 25 ms.',
           kind: 'timeseries',
           queries: [0.5, 0.95, 0.99].map((q) => ({
             expr: quantile(q, 'ws_publish_duration_seconds'),
@@ -255,7 +254,7 @@ export const overview: Dashboard = {
           title: 'Messages refused',
           question: 'What do clients do wrong?',
           description:
-            'Messages per second that were answered with an error, by its code. UNAVAILABLE and INTERNAL stay at 0.',
+            'Messages per second that were answered with an error, by code. UNAVAILABLE and INTERNAL stay at 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('code', 'ws_messages_refused_total'), legend: '{{code}}' }],
           unit: 'perSecond',
@@ -266,8 +265,7 @@ export const overview: Dashboard = {
           id: 'overview-refused-handshakes',
           title: 'Handshakes refused',
           question: 'Who is not let in?',
-          description:
-            'Handshakes per second that an instance refused, by reason. DRAINING is handed on to another instance, and harms nobody.',
+          description: 'Per second, by reason. NGINX retries DRAINING on another instance.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_handshakes_refused_total'), legend: '{{reason}}' }],
           unit: 'perSecond',
@@ -278,8 +276,7 @@ export const overview: Dashboard = {
           id: 'overview-auth-failures',
           title: 'Tokens refused',
           question: 'Is somebody forging, or a key wrong?',
-          description:
-            'Tokens refused per second, by reason. Some TOKEN_EXPIRED; TOKEN_INVALID only from those who forge.',
+          description: 'Per second, by reason. Some TOKEN_EXPIRED; TOKEN_INVALID only from forged tokens.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_auth_failures_total'), legend: '{{reason}}' }],
           unit: 'perSecond',
@@ -288,15 +285,15 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-holes',
-          title: 'Holes',
+          title: 'Missed messages',
           question: 'Did live messages go missing?',
           description:
-            'Per second: messages that never came live and were read from the history; those that only the audit noticed; gaps that members were told of. 0, but after a lost link.',
+            'Per second: missed messages that were backfilled, those that only the audit found, and gap events. 0 except after a lost link.',
           kind: 'timeseries',
           queries: [
-            { expr: `sum(${rate('ws_holes_filled_total')})`, legend: 'filled' },
+            { expr: `sum(${rate('ws_holes_filled_total')})`, legend: 'backfilled' },
             { expr: `sum(${rate('ws_audit_findings_total')})`, legend: 'found by the audit' },
-            { expr: `sum(${rate('ws_gaps_told_total')})`, legend: 'gaps told' },
+            { expr: `sum(${rate('ws_gaps_told_total')})`, legend: 'gap events' },
           ],
           unit: 'perSecond',
           thresholds: warnAbove(0.1, 1),
@@ -304,10 +301,10 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-closed',
-          title: 'Connections ended by the server',
+          title: 'Connections closed by the server',
           question: 'Whom do we send away?',
           description:
-            'Per second, by close code: 1012 drain, 1013 overloaded, 4000 no heartbeat, 4001 token expired, 4008 slow consumer, 4029 rate limited. 1012 only in a deploy.',
+            'Per second, by close code: 1012 drain, 1013 overloaded, 4000 heartbeat timeout, 4001 token expired, 4008 slow consumer, 4029 rate limited. 1012 only in a deploy.',
           kind: 'timeseries',
           queries: [
             {
@@ -321,10 +318,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-limits-hit',
-          title: 'Too slow, too fast',
+          title: 'Slow consumers and rate limiting',
           question: 'Who hits a limit?',
-          description:
-            'Per second: connections closed because they did not read; messages refused because their sender sent too many.',
+          description: 'Per second: slow consumers that were closed; messages refused by the rate limit.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate('ws_slow_consumers_total')})`, legend: 'slow consumers' },
@@ -343,7 +339,7 @@ export const overview: Dashboard = {
           id: 'overview-event-loop',
           title: 'Event loop delay, p99',
           question: 'Does an instance keep up?',
-          description: 'By instance, since the last scrape. Below 50 ms; 10 ms is its resolution.',
+          description: 'By instance, since the last scrape. Below 50 ms; the resolution is 10 ms.',
           kind: 'timeseries',
           queries: [
             { expr: 'max by (instance) (nodejs_eventloop_lag_p99_seconds{job="app"})', legend: '{{instance}}' },
@@ -356,7 +352,7 @@ export const overview: Dashboard = {
           id: 'overview-cpu',
           title: 'CPU',
           question: 'Is there computing time left?',
-          description: 'By instance. An instance uses one core at most: below 70 %.',
+          description: 'By instance, of one core, which is all that an instance can use. Below 70 %.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'process_cpu_seconds_total{job="app"}'), legend: '{{instance}}' }],
           unit: 'share',
@@ -367,7 +363,7 @@ export const overview: Dashboard = {
           id: 'overview-memory',
           title: 'Memory',
           question: 'Does it grow?',
-          description: 'Memory of the process, by instance. About 70 MB and 8 KiB a connection.',
+          description: 'Resident memory by instance.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (process_resident_memory_bytes{job="app"})', legend: '{{instance}}' }],
           unit: 'bytes',
@@ -376,9 +372,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-connection-limit',
-          title: 'Connections, of the limit',
+          title: 'Connections vs. limit',
           question: 'Would the others take over from one that dies?',
-          description: 'By instance, of MAX_CONNECTIONS. Low enough that the others can take what one leaves behind.',
+          description: 'By instance, of MAX_CONNECTIONS. Low enough that the others can take over the clients of one.',
           kind: 'timeseries',
           queries: [
             {
@@ -392,9 +388,9 @@ export const overview: Dashboard = {
         },
         {
           id: 'overview-files',
-          title: 'Open files, of the limit',
+          title: 'Open files vs. limit',
           question: 'Is there a file left for each connection?',
-          description: 'By instance. Each connection is one; well below 80 %.',
+          description: 'By instance. Each connection uses one; well below 80 %.',
           kind: 'timeseries',
           queries: [
             {
@@ -410,7 +406,7 @@ export const overview: Dashboard = {
           id: 'overview-send-buffers',
           title: 'Send buffers',
           question: 'Do members read what they are sent?',
-          description: 'Written to sockets and not yet taken by the kernel, by instance. Near 0.',
+          description: 'Bytes that the kernel has not taken yet, by instance. Near 0.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (ws_send_buffer_bytes)', legend: '{{instance}}' }],
           unit: 'bytes',

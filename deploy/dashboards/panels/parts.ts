@@ -4,7 +4,7 @@ import { inRange, rate, rateBy } from '../promql.ts';
 export const parts: Dashboard = {
   id: 'parts',
   title: 'Redis and NGINX',
-  description: 'What stands around the instances.',
+  description: 'The services around the instances.',
   rows: [
     {
       question: 'Is everything there?',
@@ -13,7 +13,7 @@ export const parts: Dashboard = {
           id: 'parts-redis-up',
           title: 'Redis',
           question: 'Does Redis answer?',
-          description: 'Whether the exporter can ask it.',
+          description: 'Whether its exporter reaches it.',
           kind: 'stat',
           queries: [{ expr: 'min(redis_up)', legend: 'redis' }],
           unit: 'upDown',
@@ -24,7 +24,7 @@ export const parts: Dashboard = {
           id: 'parts-nginx-up',
           title: 'NGINX',
           question: 'Does NGINX answer?',
-          description: 'Whether the exporter can ask it.',
+          description: 'Whether its exporter reaches it.',
           kind: 'stat',
           queries: [{ expr: 'min(nginx_up)', legend: 'nginx' }],
           unit: 'upDown',
@@ -33,9 +33,9 @@ export const parts: Dashboard = {
         },
         {
           id: 'parts-links',
-          title: 'Links to Redis',
+          title: 'Redis links up',
           question: 'Do the instances reach Redis?',
-          description: 'Share of the instances’ links to Redis that are up; each instance has two. 100 %.',
+          description: 'Share of all Redis links that are up; each instance has two. 100 %.',
           kind: 'stat',
           queries: [{ expr: 'avg(ws_redis_link_up{link!="other"})', legend: 'up' }],
           unit: 'share',
@@ -49,7 +49,7 @@ export const parts: Dashboard = {
           title: 'Rooms in a new epoch',
           question: 'Is it the same Redis?',
           description:
-            'Rooms that were found in a new epoch, in this time range: Redis was restarted, replaced or emptied. 0.',
+            'Rooms that started a new epoch in this time range, because Redis was restarted, failed over or emptied. 0.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_epochs_seen_total'), legend: 'rooms' }],
           unit: 'count',
@@ -57,9 +57,9 @@ export const parts: Dashboard = {
         },
         {
           id: 'parts-redis-uptime',
-          title: 'Redis runs for',
+          title: 'Redis uptime',
           question: 'Was Redis restarted?',
-          description: 'Time since this Redis began. A warning for five minutes after a restart.',
+          description: 'Time since Redis started. A warning for five minutes after a restart.',
           kind: 'stat',
           queries: [{ expr: 'max(redis_uptime_in_seconds)', legend: 'age' }],
           unit: 'seconds',
@@ -71,9 +71,9 @@ export const parts: Dashboard = {
         },
         {
           id: 'parts-targets',
-          title: 'Targets that answer',
+          title: 'Targets up',
           question: 'Does Prometheus see everything?',
-          description: 'Share of what Prometheus asks that answers. 100 %, and one less for seconds in a deploy.',
+          description: 'Share of the scrape targets that answer. 100 %, and one target less for seconds in a deploy.',
           kind: 'stat',
           queries: [{ expr: 'avg(up)', legend: 'up' }],
           unit: 'share',
@@ -92,7 +92,7 @@ export const parts: Dashboard = {
           id: 'parts-redis-commands',
           title: 'Commands',
           question: 'How much is Redis asked?',
-          description: 'Commands per second. A publish is one script with a handful of commands in it.',
+          description: 'Commands per second. A publish is one script of a few commands.',
           kind: 'timeseries',
           queries: [{ expr: `sum(${rate('redis_commands_processed_total')})`, legend: 'commands' }],
           unit: 'perSecond',
@@ -101,10 +101,10 @@ export const parts: Dashboard = {
         },
         {
           id: 'parts-redis-time',
-          title: 'Busy with, by command',
+          title: 'Time by command',
           question: 'What does Redis spend its time on?',
           description:
-            'Share of the time, the five largest over the time range. Redis uses one core: below 70 % in sum.',
+            'Share of the time, for the five most expensive commands. Redis uses one core: below 70 % in total.',
           kind: 'timeseries',
           queries: [
             {
@@ -123,7 +123,7 @@ export const parts: Dashboard = {
           id: 'parts-redis-network',
           title: 'Network',
           question: 'How much goes in and out of Redis?',
-          description: 'Bytes per second. Out is about in, times the instances that follow a room.',
+          description: 'Bytes per second. Out is about in times the instances that follow a room.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate('redis_net_input_bytes_total')})`, legend: 'in' },
@@ -140,10 +140,10 @@ export const parts: Dashboard = {
       panels: [
         {
           id: 'parts-redis-memory',
-          title: 'Memory, of the limit',
+          title: 'Memory vs. limit',
           question: 'Does it fit?',
           description:
-            'Of maxmemory, at which publishes are refused. Levels off once rooms have HISTORY_SIZE messages each or lose them after HISTORY_TTL; well below 80 %.',
+            'Of maxmemory, at which publishes are refused. Levels off when histories reach HISTORY_SIZE or expire after HISTORY_TTL; well below 80 %.',
           kind: 'timeseries',
           queries: [{ expr: 'sum(redis_memory_used_bytes) / (sum(redis_memory_max_bytes) > 0)', legend: 'used' }],
           unit: 'share',
@@ -166,7 +166,7 @@ export const parts: Dashboard = {
           id: 'parts-redis-clients',
           title: 'Clients',
           question: 'Who is connected to Redis?',
-          description: 'Connections to Redis: two of each instance, and the exporter’s.',
+          description: 'Connections to Redis: two per instance, and the exporter’s.',
           kind: 'timeseries',
           queries: [{ expr: 'sum(redis_connected_clients)', legend: 'clients' }],
           unit: 'count',
@@ -175,9 +175,9 @@ export const parts: Dashboard = {
         },
         {
           id: 'parts-redis-thrown-away',
-          title: 'Thrown away',
+          title: 'Evictions and rejected connections',
           question: 'Does it give up data or clients?',
-          description: 'Per second: keys evicted for want of memory (messages lost), and connections rejected. 0.',
+          description: 'Per second: keys evicted for lack of memory (lost messages), and connections rejected. 0.',
           kind: 'timeseries',
           queries: [
             { expr: `sum(${rate('redis_evicted_keys_total')})`, legend: 'keys evicted' },
@@ -197,7 +197,7 @@ export const parts: Dashboard = {
           title: 'Connections',
           question: 'How many are open?',
           description:
-            'Client connections by what NGINX does with them: a WebSocket counts as writing. About the connections of all instances.',
+            'Client connections by state; a WebSocket counts as writing. About the connections of all instances.',
           kind: 'timeseries',
           queries: [
             { expr: 'sum(nginx_connections_active)', legend: 'active' },
@@ -221,9 +221,9 @@ export const parts: Dashboard = {
         },
         {
           id: 'parts-nginx-dropped',
-          title: 'Connections not taken',
+          title: 'Connections dropped',
           question: 'Does it run out of something?',
-          description: 'Per second: connections accepted but not handled, for want of worker_connections or files. 0.',
+          description: 'Per second: connections accepted but not handled, for lack of worker_connections or files. 0.',
           kind: 'timeseries',
           queries: [
             {
@@ -244,7 +244,7 @@ export const parts: Dashboard = {
           id: 'parts-scrapes',
           title: 'Scrape duration',
           question: 'Do the targets answer at once?',
-          description: 'How long the slowest target of each job takes. Far below the scrape timeout of 4 s.',
+          description: 'The slowest target of each job. Far below the scrape timeout of 4 s.',
           kind: 'timeseries',
           queries: [{ expr: 'max by (job) (scrape_duration_seconds)', legend: '{{job}}' }],
           unit: 'seconds',
@@ -255,7 +255,7 @@ export const parts: Dashboard = {
           id: 'parts-series',
           title: 'Series by instance',
           question: 'Does somebody make series?',
-          description: 'Samples of each scrape, by target. A level line: no label comes from outside.',
+          description: 'Samples per scrape, by target. A level line: clients cannot add series.',
           kind: 'timeseries',
           queries: [{ expr: 'max by (instance) (scrape_samples_scraped)', legend: '{{instance}}' }],
           unit: 'count',

@@ -274,7 +274,7 @@ describe('the console page, on a Prometheus that watches an instance', () => {
     const { page } = await open('deploy');
     app.kill('SIGKILL');
     await page.locator('#verdict[data-level=bad]').waitFor({ timeout: 30_000 });
-    await expect(page.locator('#answer').textContent()).resolves.toBe('No: no instance takes connections');
+    await expect(page.locator('#answer').textContent()).resolves.toBe('No: no instance accepts connections');
     await expect(page.locator('#detail').textContent()).resolves.toContain('app1 is down.');
     await page
       .locator('#events', { hasText: 'app1 went down without draining: 2 connections cut.' })
