@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { around } from '../../../app/tools/metrics-docs.ts';
 import { portProblem } from '../../cluster/drivers/native/port.ts';
@@ -8,6 +9,7 @@ import { createFleet, type Fleet, pids, succeed, table } from '../harness/fleet.
 import { FleetClient } from '../harness/fleet-client.ts';
 import { createTestCluster, type Output, type TestCluster, until } from '../harness/test-cluster.ts';
 
+const root = resolve(import.meta.dirname, '../../..');
 const SERVICES = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus', 'redis-exporter', 'nginx-exporter'];
 /** How soon a client has to be back. */
 const BACK_MS = 5_000;
@@ -210,9 +212,70 @@ describe('the native driver', () => {
     }
   });
 
-  test('leaves no process and no port behind', async () => {
+  /** One wrong value for every setting that is checked. */
+  const wrong = {
+    ...{ INSTANCES: 'many', PUBLIC_PORT: '0', TLS: 'maybe', TLS_PORT: 'x', STICKY_MODE: 'cookie', ALERTS: '1' },
+    ...{ PROMETHEUS_PORT: '99999', NATIVE_PORT_BASE: 'low', DRIVER: 'podman', TRUSTED_PROXIES: 'nobody' },
+  };
+
+  test.each(Object.entries(wrong))(
+    '%s=%s keeps make up from starting, and status and logs from nothing',
+    async (name, value) => {
+      const setting = { [name]: value };
+      const up = await cluster.make('up', setting);
+      expect(up.code).not.toBe(0);
+      expect(up.stderr).toContain(`${name}=${value}: expected`);
+      const [right, status, logs] = await Promise.all([
+        cluster.make('status'),
+        cluster.make('status', setting),
+        cluster.make('logs', { ...setting, FOLLOW: '0', INSTANCE: 'app1' }),
+      ]);
+      expect(status.code, status.stderr).toBe(0);
+      expect(table(status.stdout)).toEqual(table(right.stdout));
+      expect(logs.stdout).toContain('listening on port');
+    },
+  );
+
+  test('a deploy of code that does not start says so in a line and leaves all alone; status, top, logs and kill work with it', async () => {
+    const before = pids(await cluster.status());
+    const copy = mkdtempSync(join(tmpdir(), 'wsfleet-broken-'));
+    try {
+      for (const name of ['app', 'deploy', 'Makefile', 'package.json', '.env.example']) {
+        cpSync(join(root, name), join(copy, name), { recursive: true });
+      }
+      symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+      writeFileSync(join(copy, 'app/src/config.ts'), '<<<<<<< HEAD\n');
+      const make = (target: string, more = {}) => cluster.make(target, { PACKAGES_READY: copy, ...more }, copy);
+
+      const deploy = await make('rolling-restart');
+      expect(deploy.code).not.toBe(0);
+      const [line, ...rest] = deploy.stderr.trim().split('\n');
+      expect(line).toMatch(/^The app does not start: SyntaxError.*\(app\/src\/config\.ts:1\)$/);
+      expect(rest).toEqual([expect.stringMatching(/^make: /)]);
+      expect(pids(await cluster.status())).toEqual(before);
+
+      const outputs = await Promise.all([
+        make('status'),
+        make('top'),
+        make('logs', { FOLLOW: '0' }),
+        make('token', { NAME: 'a' }),
+      ]);
+      expect(outputs.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+      await make('kill', { INSTANCE: 'app3' });
+      const repair = await make('up');
+      expect(repair.code).not.toBe(0);
+      expect(repair.stderr).toContain('The app does not start');
+      const { app3: _, ...others } = before;
+      expect(pids(await cluster.status())).toMatchObject(others);
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
+    await succeed(cluster, 'up');
+  });
+
+  test('leaves no process and no port behind, whatever is wrong with the settings', async () => {
     const ids = Object.values(pids(await cluster.status()));
-    await succeed(cluster, 'down');
+    await succeed(cluster, 'down', wrong);
     for (const id of ids) expect(() => process.kill(Number(id), 0)).toThrow('ESRCH');
     expect(commandLines().filter((line) => line.includes(cluster.dir))).toEqual([]);
     const base = Number(cluster.settings['NATIVE_PORT_BASE']);

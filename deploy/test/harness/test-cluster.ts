@@ -35,8 +35,8 @@ export interface TestCluster {
   port: number;
   /** All settings as make takes them. */
   settings: Readonly<Record<string, string>>;
-  /** Runs `make -s TARGET NAME=VALUE...`; never rejects for a failure of the target. */
-  make(target: string, settings?: Readonly<Record<string, string>>): Promise<Output>;
+  /** Runs `make -s TARGET NAME=VALUE...` in `folder`; never rejects for a failure of the target. */
+  make(target: string, settings?: Readonly<Record<string, string>>, folder?: string): Promise<Output>;
   status(): Promise<Status>;
   /** The labels of what an instant query finds in its Prometheus. */
   query(promql: string): Promise<Record<string, string>[]>;
@@ -62,15 +62,19 @@ export async function createTestCluster(settings: Readonly<Record<string, string
     GRAFANA_PORT: String(base + 104),
     ...settings,
   };
-  const make: TestCluster['make'] = (target, more = {}) =>
+  const make: TestCluster['make'] = (target, more = {}, folder = root) =>
     // With the limit of open files that most shells have: the cluster has to raise it itself.
-    run('sh', [
-      '-c',
-      'ulimit -Sn 1024; exec make -s "$@"',
-      'make',
-      target,
-      ...Object.entries({ ...own, ...more }).map(([name, value]) => `${name}=${value}`),
-    ]);
+    run(
+      'sh',
+      [
+        '-c',
+        'ulimit -Sn 1024; exec make -s "$@"',
+        'make',
+        target,
+        ...Object.entries({ ...own, ...more }).map(([name, value]) => `${name}=${value}`),
+      ],
+      folder,
+    );
   return {
     dir: join(home, 'cluster'),
     envFile: join(home, '.env'),
@@ -118,12 +122,12 @@ export async function until<T>(
   }
 }
 
-export function run(program: string, args: readonly string[]): Promise<Output> {
+export function run(program: string, args: readonly string[], cwd = root): Promise<Output> {
   return new Promise((resolve, reject) => {
     // Nothing of the test runner's own environment.
     const { PATH, HOME, DOCKER_HOST } = process.env;
     const child = spawn(program, args, {
-      cwd: root,
+      cwd,
       env: { PATH, HOME, DOCKER_HOST },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
