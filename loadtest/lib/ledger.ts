@@ -20,8 +20,13 @@ interface Account {
 }
 
 export interface Ledger {
-  /** Enters a message; `gap` is how much longer it took than the publisher took to send it, from its second on. */
-  take(publisher: string, number: number, sentAt: number, now: number): { verdict: Verdict; gap: number | undefined };
+  /** Enters a message. `gap`, from the second on: how much longer it took than the publisher's pace, and since when. */
+  take(
+    publisher: string,
+    number: number,
+    sentAt: number,
+    now: number,
+  ): { verdict: Verdict; gap?: { ms: number; since: number } };
   /** For each number that has been missing for too long, and was not at the last call: since when. */
   overdue(now: number): readonly number[];
   /** Publishers that were heard at all. */
@@ -46,18 +51,19 @@ export function createLedger(): Ledger {
         accounts.set(publisher, account);
       }
       if (number <= account.high) {
-        if (!account.missing.delete(number)) return { verdict: 'doubled', gap: undefined };
+        if (!account.missing.delete(number)) return { verdict: 'doubled' };
         open -= 1;
-        return { verdict: 'disordered', gap: undefined };
+        return { verdict: 'disordered' };
       }
       for (let skipped = account.high + 1; skipped < number; skipped += 1) account.missing.set(skipped, now);
       open += number - account.high - 1;
       highs += number - account.high;
-      const gap = account.high > 0 ? Math.max(0, now - account.receivedAt - (sentAt - account.sentAt)) : undefined;
+      const ms = Math.max(0, now - account.receivedAt - (sentAt - account.sentAt));
+      const gap = account.high > 0 ? { ms, since: account.receivedAt } : undefined;
       account.high = number;
       account.receivedAt = now;
       account.sentAt = sentAt;
-      return { verdict: 'new', gap };
+      return { verdict: 'new', ...(gap && { gap }) };
     },
     overdue(now) {
       if (open === 0) return NONE;

@@ -9,6 +9,7 @@ import { createLedger } from './ledger.ts';
 import type { Frame } from './link.ts';
 import * as metrics from './metrics.ts';
 import type { Options } from './options.ts';
+import { createStalls, type Stalls } from './stalls.ts';
 import { signToken } from './token.ts';
 
 /** What setup hands to every virtual user. */
@@ -94,13 +95,31 @@ export function runMembers(
   user = exec.scenario.iterationInTest,
 ): void {
   const first = user * options.perVu;
+  const stalls = createStalls();
+  let left = Math.min(first + options.perVu, options.clients) - first;
+  if (left <= 0) stalls.stop();
+  const handleEnd = () => {
+    left -= 1;
+    if (left === 0) stalls.stop();
+  };
   for (let id = first; id < Math.min(first + options.perVu, options.clients); id += 1) {
     const planned = plan(options, run, id);
-    setTimeout(() => runMember(options, run, id, user, planned, part), run.startAt + planned.connectAt - Date.now());
+    const start = () => runMember({ options, run, id, user, plan: planned, part, stalls, handleEnd });
+    setTimeout(start, run.startAt + planned.connectAt - Date.now());
   }
 }
 
-function runMember(options: Options, run: Run, id: number, user: number, plan: Plan, part: Part | undefined): void {
+function runMember(member: {
+  options: Options;
+  run: Run;
+  id: number;
+  user: number;
+  plan: Plan;
+  part: Part | undefined;
+  stalls: Stalls;
+  handleEnd(): void;
+}): void {
+  const { options, run, id, user, plan, part, stalls } = member;
   const { room, members, sendAt } = plan;
   const ledger = createLedger();
   const endsAt = run.startAt + options.duration + options.settle;
@@ -152,8 +171,8 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
     }
     if (verdict === 'disordered' || late) metrics.countFlaw('disordered', tags);
     metrics.deliveries.add(1, tags);
-    metrics.deliveryLatency.add(Math.max(0, now - dueAt), tags);
-    if (gap !== undefined) metrics.deliveryGap.add(gap, tags);
+    metrics.deliveryLatency.add(Math.max(0, now - dueAt - stalls.within(dueAt, now)), tags);
+    if (gap) metrics.deliveryGap.add(Math.max(0, gap.ms - stalls.within(gap.since, now)), tags);
     countLost(ledger.overdue(now));
   }
 
@@ -181,6 +200,7 @@ function runMember(options: Options, run: Run, id: number, user: number, plan: P
     const place = client.places.get(room);
     if (place && plan.tells) metrics.stored.add(place.offset - place.first);
     client.close();
+    member.handleEnd();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Runs a script in the Node runner, as a process of its own: real exit codes, real output. */
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ export async function runScript(
   script: string,
   env: Record<string, string> = {},
   args: readonly string[] = [],
-  { whileRunning }: { whileRunning?: () => Promise<void> } = {},
+  { whileRunning }: { whileRunning?: (runner: ChildProcess) => Promise<void> } = {},
 ): Promise<ScriptRun> {
   const folder = await mkdtemp(join(tmpdir(), 'wsfleet-loadtest-'));
   try {
@@ -34,11 +35,12 @@ export async function runScript(
     const summaryFile = join(folder, 'summary.json');
     const { child, exited } = await run(process.execPath, [main, ...args, file], {
       env: { PATH: process.env['PATH'] ?? '', SUMMARY: summaryFile, ...env },
+      group: true,
     });
     const output = collectOutput(child);
     const [{ code }] = await Promise.all([
       within(exited, () => `the script to end:\n${output.stdout}${output.stderr}`, DEADLINE_MS),
-      whileRunning?.(),
+      whileRunning?.(child),
     ]);
     const text = await readFile(summaryFile, 'utf8').catch(() => undefined);
     const summary = text === undefined ? undefined : (JSON.parse(text) as Summary);

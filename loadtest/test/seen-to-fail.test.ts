@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type App, startApp } from '../../app/test/harness/app.ts';
+import { killGroup } from '../../app/test/harness/process.ts';
 import { type RedisServer, startRedis } from '../../app/test/harness/redis.ts';
 import { SECRET } from '../../app/test/harness/tokens.ts';
 import { freePorts, until } from '../../deploy/test/harness/test-cluster.ts';
@@ -193,6 +194,21 @@ test.concurrent('an instance that stalls: latency', async () => {
     code: 99,
     red: ['delivery_gap p(99)<=700', 'delivery_latency p(99)<=700'],
   });
+});
+
+test.concurrent('a machine that stalls, runner and instance alike: green', async () => {
+  await using app = await startInstance('app1');
+  const { code, red } = await runScript(script('steady'), { ...load, URL: `${app.origin}/ws` }, [], {
+    async whileRunning(runner) {
+      await published(app, 30);
+      killGroup(runner, 'SIGSTOP');
+      app.signal('SIGSTOP');
+      await delay(1500);
+      app.signal('SIGCONT');
+      killGroup(runner, 'SIGCONT');
+    },
+  });
+  expect({ code, red }).toEqual({ code: 0, red: [] });
 });
 
 /** Histories are full long before the memory is first looked at: what grows after that is a leak. */
