@@ -11,6 +11,8 @@ import { freshRoom } from './rig.ts';
 
 /** How many of those who lack something are described. */
 const MISSING_SHOWN = 5;
+/** A publisher that is behind its interval by that much waits for acks: a busy machine must not fill its outbox. */
+const MAX_UNACKNOWLEDGED = 200;
 
 export interface FleetOptions {
   /** Where the member of this index connects. */
@@ -45,7 +47,7 @@ const unsent = () => ({ published: 0, acknowledged: 0, offsets: new Map<number, 
 
 export interface Judgement {
   expected: number;
-  /** Missing, and the member was not told. */
+  /** Missing, and the member got no notice. */
   lost: number;
   doubled: number;
   disordered: number;
@@ -167,6 +169,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     void sent.finally(() => sending.delete(sent));
   }
 
+  function publishInPace(stream: Stream): void {
+    if (stream.published - stream.acknowledged < MAX_UNACKNOWLEDGED) publish(stream);
+  }
+
   const timers: NodeJS.Timeout[] = [];
   function stop(): void {
     for (const timer of timers.splice(0)) clearInterval(timer);
@@ -216,7 +222,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       for (const [index, stream] of streams.entries()) {
         // Spread over the interval, so that a room's messages come at an even pace.
         const start = setTimeout(
-          () => timers.push(setInterval(publish, stream.interval, stream)),
+          () => timers.push(setInterval(publishInPace, stream.interval, stream)),
           (index / streams.length) * stream.interval,
         );
         timers.push(start);

@@ -5,7 +5,7 @@ import type { GapReason, Position } from '../../src/protocol.ts';
 import { createLedger, type Ledger } from '../../tools/lib/ledger.ts';
 import { tokenFor } from '../harness/tokens.ts';
 
-/** What a message says of itself, beside who it is from: its publisher's count, and when it was sent. */
+/** The content of a message: its publisher's count, and when it was sent. */
 export interface Delivery {
   channel: string;
   publisher: string;

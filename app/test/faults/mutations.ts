@@ -17,7 +17,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     scenario: 2,
     shows: 'lost',
   },
-  'hole fill': {
+  backfill: {
     file: 'src/rooms/room-feed.ts',
     from: 'if (position.offset === cursor.offset + 1) emit(position.offset, body);',
     to: 'if (position.offset > cursor.offset) emit(position.offset, body);',

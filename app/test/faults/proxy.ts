@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 
-/** `up`: toward the server. `down`: toward whoever connected. */
+/** `up`: toward the server. `down`: toward the client. */
 export type Direction = 'up' | 'down';
 
 export interface Link {
@@ -65,7 +65,7 @@ export async function startProxy(options: { upstream: number; port?: number }): 
     const upstream = createConnection({
       host: '127.0.0.1',
       port: proxy.upstream,
-      // NGINX hashes addresses: whoever comes through here keeps theirs.
+      // NGINX hashes addresses: clients keep theirs through the proxy.
       ...(client.remoteAddress && { localAddress: client.remoteAddress }),
       allowHalfOpen: true,
       noDelay: true,
@@ -80,7 +80,7 @@ export async function startProxy(options: { upstream: number; port?: number }): 
       },
       flow() {
         for (const lane of [lanes.up, lanes.down]) lane.flow();
-        // What ended meanwhile is only now known on the other side.
+        // A side that ended meanwhile only learns of it now.
         if (client.destroyed || upstream.destroyed) link.cut();
       },
       filter: lanes.down.filter,

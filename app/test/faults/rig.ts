@@ -1,6 +1,6 @@
 /**
  * A cluster to break: a real Redis that keeps what it acknowledged, a real NGINX with the kit's own configuration, and
- * three instances. Everything is on loopback and on ports of its own, and comes back where it was.
+ * three instances. Everything is on loopback, and keeps its port when it restarts.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

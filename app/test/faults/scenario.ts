@@ -43,8 +43,10 @@ export interface Outcome extends Judgement {
 /** The time after which a connection counts as one that lasted (the client's default), and the next fault as the first. */
 export const STABLE_MS = 5500;
 
-/** How long everything may take to arrive, in ms. */
-const patience: Record<Size, number> = { full: 90_000, short: Number(process.env['SETTLE_MS'] ?? 30_000) };
+/** How long everything may take, in ms. */
+const patience: Record<Size, number> = { full: 90_000, short: 30_000 };
+/** How long the last messages may take to arrive at the end, in ms. A mutation sets it: what it loses never arrives. */
+const settleMs = (size: Size) => Number(process.env['SETTLE_MS'] ?? patience[size]);
 
 const fleets: Record<Size, Omit<FleetOptions, 'url'>> = {
   full: { clients: 300, rooms: 10, publishersPerRoom: 2, interval: 200 },
@@ -102,7 +104,7 @@ export async function runScenario<C extends Cluster>(
     failures.push(error instanceof Error ? error.message : String(error));
   }
   if (!judgement) {
-    judgement = await fleet.settle(ms);
+    judgement = await fleet.settle(settleMs(size));
     // Told or not: here nobody is away for longer than the retention.
     failures.push(...fleet.missing());
   }

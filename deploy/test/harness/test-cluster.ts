@@ -1,6 +1,7 @@
-/** A cluster of its own for a test, driven through make: own state folder, own secrets, own ports. */
+/** A cluster for a test, driven through make, with its own state folder, secrets and ports. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -144,14 +145,29 @@ export function run(program: string, args: readonly string[], cwd = root): Promi
   });
 }
 
-/** The first of a hundred or so ports below the ephemeral ones that nobody uses. */
+const PORTS_PER_CLUSTER = 105;
+
+/**
+ * The first of 105 free ports below the ephemeral ones. They are reserved for this process until it ends, because suites run
+ * side by side: it listens on the next port, where only one process can.
+ */
 export async function freePorts(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const base = 20_000 + 110 * Math.floor(Math.random() * 100);
-    const taken = await Promise.all(
-      Array.from({ length: 105 }, (_, offset) => portProblem('127.0.0.1', base + offset)),
+    if (!(await reserve(base + PORTS_PER_CLUSTER))) continue;
+    const problems = await Promise.all(
+      Array.from({ length: PORTS_PER_CLUSTER }, (_, offset) => portProblem('127.0.0.1', base + offset)),
     );
-    if (taken.every((problem) => problem === undefined)) return base;
+    if (problems.every((problem) => problem === undefined)) return base;
   }
   throw new Error('found no free ports');
+}
+
+/** Listens on a port until the process ends. @returns whether it was free */
+function reserve(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().unref();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
+  });
 }

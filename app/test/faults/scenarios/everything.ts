@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { losing } from '../resp.ts';
 import type { Context, Scenario } from '../scenario.ts';
 
-/** Each kind of fault goes its own way, so that they meet; whoever breaks something mends it. */
+/** The kinds of fault run side by side, so that they meet; each repairs what it breaks. */
 const kinds: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   async instances({ rig, random }) {
     const instance = random.pick(rig.instances);

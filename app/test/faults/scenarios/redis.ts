@@ -25,7 +25,7 @@ export const restartRedis: Scenario = {
 export const stopRedisAndInstance: Scenario = {
   number: 5,
   name: 'SIGSTOP of Redis, and of an instance',
-  async run({ rig, fleet, random, sized, note, check }) {
+  async run({ rig, fleet, random, sized, note }) {
     const redisStop = sized(5000, 4000);
     rig.redis.signal('SIGSTOP');
     await delay(redisStop);
@@ -38,9 +38,8 @@ export const stopRedisAndInstance: Scenario = {
     const clients = fleet.members.filter(({ instanceId }) => instanceId === id);
     app.signal('SIGSTOP');
     await delay(instanceStop);
-    check(
+    await until('every client of the stopped instance has noticed', 30_000, () =>
       clients.every(({ instanceId }) => instanceId !== id),
-      'every client of a stopped instance has noticed',
     );
     app.signal('SIGCONT');
     await fleet.flowing(60_000);
