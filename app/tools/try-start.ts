@@ -1,5 +1,5 @@
 /**
- * Starts the app once, apart from everything (memory broker, ports of its own), and ends it again:  node app/tools/try-start.ts
+ * Starts the app once, in isolation (memory broker, free ports), and ends it again:  node app/tools/try-start.ts
  * Exits 0, or 1 with one line on standard error that says why the app does not start.
  */
 import { spawn } from 'node:child_process';
@@ -9,9 +9,15 @@ import { fileURLToPath } from 'node:url';
 const DEADLINE_MS = 20_000;
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const apart = { INSTANCE_ID: 'try-start', HOST: '127.0.0.1', PORT: '0', INTERNAL_PORT: '0', BROKER: 'memory' };
+const isolation = { INSTANCE_ID: 'try-start', HOST: '127.0.0.1', PORT: '0', INTERNAL_PORT: '0', BROKER: 'memory' };
+// Its log tells whether it listens. A value that the app refuses stays, because the point is to find it.
+const { LOG_LEVEL = 'info', LOG_FORMAT = 'json' } = process.env;
+const logging = {
+  LOG_LEVEL: /^(fatal|error|warn|info|debug|trace|silent)?$/.test(LOG_LEVEL) ? 'info' : LOG_LEVEL,
+  LOG_FORMAT: /^(json|pretty)?$/.test(LOG_FORMAT) ? 'json' : LOG_FORMAT,
+};
 const child = spawn(process.execPath, [main], {
-  env: { ...process.env, ...apart, LOG_LEVEL: 'info', LOG_FORMAT: 'json' },
+  env: { ...process.env, ...isolation, ...logging },
   stdio: ['ignore', 'pipe', 'pipe'],
 });
 

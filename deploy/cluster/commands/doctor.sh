@@ -189,5 +189,5 @@ if [ "$low" = 0 ]; then
   exit 0
 fi
 say "$low too low for $CONNECTIONS connections on $INSTANCES instances ($DRIVER): type what stands below each."
-[ "$SYSTEM" = Darwin ] || say 'What sysctl sets lasts until the next start; for good, it stands in a file of /etc/sysctl.d'
+[ "$SYSTEM" = Darwin ] || say 'sysctl changes last until the next boot; to keep them, put them into a file in /etc/sysctl.d'
 exit 1

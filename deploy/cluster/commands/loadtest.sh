@@ -38,7 +38,7 @@ if [ "${HELP:-}" = 1 ]; then
     say 'RESTART_AT||rolling, crash: seconds of load before the first restart; empty: a sixth of DURATION'
     say "TOOL||k6, image (k6 in a container) or node (the kit's own runner); empty: the first of them that is there"
     say "K6_IMAGE|$K6_IMAGE|the image"
-    say 'JUNIT||1: a JUnit file beside the report'
+    say 'JUNIT||1: also write a JUnit file'
   } | awk -F '|' '$3 != "" { printf "  %-12s %-24s %s\n", $1, $2, $3 }'
   exit 0
 fi
@@ -80,7 +80,7 @@ case $TOOL in
   node) tool_name='Node runner, not k6' ;;
 esac
 
-# --- from which addresses: ip_hash puts a /24 on one instance, so that each virtual user has one of its own
+# --- client addresses: ip_hash maps a /24 to one instance, so each virtual user gets its own /24
 network=host local_ips=
 if [ -n "$external" ]; then
   DRIVER=external

@@ -16,7 +16,7 @@ running=$(running_instances)
   # New instances are ready before NGINX uses them; surplus ones drain after NGINX has dropped them.
   driver start $(instances "$N")
   driver configure "$N"
-  remember instances "$N"
+  remember settings/INSTANCES "$N"
   surplus=$(for name in $running; do [ "${name#app}" -le "$N" ] || echo "$name"; done)
   [ -z "$surplus" ] || driver stop $surplus | sed 's/ / drained, exit code /'
 }

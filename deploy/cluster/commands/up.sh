@@ -19,7 +19,7 @@ done)
 {
   driver start redis
   driver start $wanted
-  remember instances "$INSTANCES"
+  remember settings/INSTANCES "$INSTANCES"
   driver configure "$INSTANCES"
   driver start nginx $MONITORING
   [ "$DASHBOARDS" = false ] || driver dashboards

@@ -2,7 +2,7 @@
 # A driver runs the services of the cluster on some engine: compose.sh on Docker Compose, native.ts as local processes. The
 # commands are written over these operations. To add a driver, write them and name it below.
 #
-#   prepare [deploy]     get what is needed (image, packages, free ports); for a deploy, build anew and check that it starts
+#   prepare [deploy]     get what is needed (image, packages, free ports); for a deploy, build again and check that it starts
 #   start SERVICE...     start these and wait until each is ready; leave alone what is
 #   stop SERVICE...      SIGTERM, then SIGKILL after STOP_GRACE seconds; print `SERVICE EXITCODE` for each
 #   signal SERVICE SIGNAL

@@ -45,7 +45,10 @@ read_settings() { eval "$(awk -f deploy/cluster/lib/dotenv.awk "$1")"; }
 # Ends a command that would act on a wrong setting.
 require_settings() {
   [ -z "$wrong_settings" ] || fail "${wrong_settings%?}"
-  for name in $CLUSTER_SETTINGS; do eval "remember \"settings/\$name\" \"\$$name\""; done
+  # up and scale remember INSTANCES, once NGINX uses that many.
+  for name in $CLUSTER_SETTINGS; do
+    [ "$name" = INSTANCES ] || eval "remember \"settings/\$name\" \"\$$name\""
+  done
 }
 
 ENV_FILE=${ENV_FILE:-.env}
@@ -97,7 +100,7 @@ whole_number() { # whole_number NAME MIN MAX
 }
 
 # A cluster that is running keeps its size until another one is given.
-if [ -z "$given_instances" ]; then INSTANCES=$(remembered instances | grep . || echo "$INSTANCES"); fi
+if [ -z "$given_instances" ]; then INSTANCES=$(remembered settings/INSTANCES | grep . || echo "$INSTANCES"); fi
 whole_number INSTANCES 1 "$MAX_INSTANCES"
 one_of TLS true false
 one_of DASHBOARDS true false

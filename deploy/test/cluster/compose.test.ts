@@ -10,10 +10,10 @@ import { createTestCluster, type Output, run, type Status, type TestCluster, unt
 const PARTS = ['app1', 'app2', 'app3', 'nginx', 'redis', 'prometheus', 'redis-exporter', 'nginx-exporter'];
 /** How soon a client has to be back. */
 const BACK_MS = 5_000;
-/** The ranges that engines give their networks: whoever comes through a published port comes from one of these. */
+/** The ranges that engines give their networks: clients of a published port come from one of these. */
 const GATEWAYS = '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,198.18.0.0/15';
 
-/** Prints what it is told first. */
+/** Prints the first message that it receives. */
 const WEBHOOK = `require('node:http').createServer((request, response) => {
   request.pipe(process.stdout);
   request.on('end', () => response.end(() => process.exit()));
@@ -220,7 +220,7 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     const before = containers(await cluster.status());
     const rolling = cluster.make('rolling-restart');
     // It is killed as soon as it is there again.
-    const again = await until('app1 starts anew', 60_000, async () => {
+    const again = await until('app1 starts again', 60_000, async () => {
       const { stdout } = await run('docker', ['inspect', '-f', '{{.Id}} {{.State.Running}}', `${project}-app1-1`]);
       const [id = '', running] = stdout.trim().split(' ');
       return running === 'true' && !id.startsWith(before['app1'] ?? '') && id;

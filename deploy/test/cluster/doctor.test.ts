@@ -39,7 +39,7 @@ const program = (name: string, text: string) => file(`bin/${name}`, `#!/bin/sh\n
 interface Answer {
   status: number | null;
   stderr: string;
-  /** By name: the sign, what stands in the row, and what is to be typed. */
+  /** By name: the sign, the text of the row, and the command to type. */
   checks: Map<string, { state: string; cells: string; fix: string }>;
   last: string;
 }
@@ -69,7 +69,7 @@ function doctor(settings: Readonly<Record<string, string>> = {}, openFiles = '')
 /** The hard limit of a test's own shell may be too low for the number that is asked for. */
 const few = { CONNECTIONS: '100' };
 
-test('a machine that has enough is told so', () => {
+test('says so on a machine that has enough', () => {
   const { status, stderr, checks, last } = doctor(few);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(last).toBe('Set up for 100 connections on 3 instances (native)');

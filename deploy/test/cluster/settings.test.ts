@@ -72,7 +72,7 @@ describe('where a setting comes from', () => {
 
   test('a cluster that was scaled keeps its size, unless one is given', () => {
     writeFileSync(envFile, 'INSTANCES=4\n');
-    expect(command(`remember instances 6; ${shown}`).stdout).toBe('8080 4\n');
+    expect(command(`remember settings/INSTANCES 6; ${shown}`).stdout).toBe('8080 4\n');
     expect(command(shown).stdout).toBe('8080 6\n');
     expect(command(shown, { INSTANCES: '2' }).stdout).toBe('8080 2\n');
   });
@@ -95,7 +95,9 @@ describe('where a setting comes from', () => {
     };
     const good = goodValues[name];
     if (!good) return;
-    expect(command('require_settings', { [name]: good }).status).toBe(0);
+    // up and scale remember INSTANCES themselves.
+    const start = name === 'INSTANCES' ? `remember settings/INSTANCES ${good}` : 'require_settings';
+    expect(command(start, { [name]: good }).status).toBe(0);
     expect(command(`echo "$${name}"`, { [name]: value }).stdout).toBe(`${good}\n`);
   });
 
@@ -187,7 +189,7 @@ describe('the secrets in .env', () => {
   });
 });
 
-test('make help lists every target of the Makefile with a line of its own', () => {
+test('make help has one line for every target of the Makefile', () => {
   const targets = [...text('Makefile').matchAll(/^([a-z-]+):/gm)]
     .map(([, name]) => name)
     .filter((n) => n !== 'install');

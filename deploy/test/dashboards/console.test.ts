@@ -340,7 +340,7 @@ describe('what happened', () => {
     ]);
   });
 
-  test('counts on when the counter of another instance begins anew', () => {
+  test('keeps counting when the counter of another instance restarts', () => {
     const both = history({
       up: { app1: [1, 0, 0, 0], app2: [1, 1, 1, 1] },
       starts: { app1: [-900, null, null, null], app2: [-900, -900, 12, 12] },
@@ -417,7 +417,7 @@ test('an instance that is followed by its next process drains no more, though it
   }
 });
 
-test('no panel chooses its lines anew at each point', () => {
+test('no panel chooses different lines at each point', () => {
   const all = dashboards.flatMap(({ rows }) => rows.flatMap(({ panels }) => panels.flatMap(({ queries }) => queries)));
   const choosing = all.filter(({ expr }) => expr.includes('topk'));
   expect(choosing.length).toBeGreaterThan(0);

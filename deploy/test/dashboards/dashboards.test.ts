@@ -66,7 +66,7 @@ describe.each(dashboards.map(({ id }) => id))('Grafana’s dashboard %s', (id) =
     expect(dashboard.templating?.list?.map(({ name }) => name)).toContain('datasource');
   });
 
-  test('has ids of its own, and no panel on top of another or beyond the edge', () => {
+  test('has unique ids, and no panel on top of another or beyond the edge', () => {
     expect(new Set(all.map(({ id: each }) => each)).size).toBe(all.length);
     const cells = new Set<string>();
     for (const { title, gridPos } of all) {

@@ -193,7 +193,7 @@ describe('a rolling restart under clients', () => {
   });
 });
 
-describe('a fault is told at the webhook:', () => {
+describe('the webhook reports a fault:', () => {
   test('forged tokens, readers that do not read, an instance that is nearly full, one that is too busy, FLUSHALL', async () => {
     const status = await cluster.status();
     const busy = status.instances.find(({ name }) => name === 'app3')?.pid;

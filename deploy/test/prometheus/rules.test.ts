@@ -1,4 +1,4 @@
-/** Prometheus's rules, in the eyes of promtool and of whoever is told. Needs no cluster. */
+/** Prometheus's rules, checked by promtool, and the texts of the alerts. Needs no cluster. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ test('promtool takes the configuration and the rules', () => {
   const copy = mkdtempSync(join(tmpdir(), 'wsfleet-rules-'));
   try {
     cpSync(folder, copy, { recursive: true });
-    // What the cluster's commands write beside them.
+    // The cluster's commands write these into the same folder.
     for (const file of ['targets.json', 'alertmanagers.json']) writeFileSync(join(copy, file), '[]');
     const { status, output } = promtool(['check', 'config', 'prometheus.yml'], copy);
     expect(status, output).toBe(0);

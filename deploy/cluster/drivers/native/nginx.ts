@@ -7,7 +7,7 @@ import type { Command } from './process.ts';
 const RELOAD_DEADLINE_MS = 10_000;
 
 /**
- * Makes the master with this pid read its configuration anew, and resolves when new connections follow it. The
+ * Makes the master with this pid reload its configuration, and resolves when new connections follow it. The
  * workers before stay as long as their connections do.
  * @throws {Error} with nginx's own words when it would not take the configuration
  */

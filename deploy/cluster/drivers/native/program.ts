@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-// The same whoever starts the cluster: a service whose command or environment differs is started anew.
+// The same for every caller: a service whose command or environment differs is restarted.
 export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin';
 
 /** The absolute path of a program; ordinary users' PATH often lacks the folders of servers. */

@@ -117,7 +117,7 @@ function createPrometheus(settings: Settings): Service {
         `--storage.tsdb.path=${join(dir, 'data')}`,
         `--web.listen-address=127.0.0.1:${port}`,
         `--web.external-url=http://localhost:${port}`,
-        // wsfleet.html, read anew for each request. There are no libraries.
+        // wsfleet.html, read again for each request. There are no libraries.
         `--web.console.templates=${join(dir, 'consoles')}`,
         `--web.console.libraries=${join(dir, 'consoles')}`,
       ],

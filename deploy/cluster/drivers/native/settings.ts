@@ -88,7 +88,7 @@ export function loadSettings(root: string, env: NodeJS.ProcessEnv): Settings {
   };
 }
 
-/** How an address stands in a URL or a listen directive. */
+/** An address as written in a URL or a listen directive. */
 export function hostOf(address: string): string {
   return address.includes(':') ? `[${address}]` : address;
 }
