@@ -215,7 +215,7 @@ export function createClient(options: ClientOptions): Client {
     events.emit(type as 'message', payload as ServerMessages['message'], timestamp);
   }
 
-  /** A failure is only told: the server then closes with 4001, and the next attempt asks the provider again. */
+  /** A failure is only reported: the server then closes with 4001, and the next attempt asks the provider again. */
   async function renewToken(connection: Connection): Promise<void> {
     try {
       const renewed = await token.read();

@@ -1,6 +1,6 @@
 /**
  * One socket's life: token, handshake, `connected`, messages, end. It knows nothing of reconnecting: it ends exactly
- * once, says how, and whoever made it decides what comes next.
+ * once and says how; its caller decides what comes next.
  */
 import type { Clock } from './clock.ts';
 import { type Comeback, comebackAfter } from './close-codes.ts';
@@ -63,7 +63,7 @@ export interface Connection {
   check(timeout: number): void;
   /** Resolves when no request is under way. */
   idle(): Promise<void>;
-  /** Ends it with 1000. Resolves when the other side has answered, or after 2 s. */
+  /** Ends it with 1000. Resolves when the server has answered, or after 2 s. */
   close(): Promise<void>;
 }
 
@@ -83,6 +83,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   let socketClosed = () => {};
   /** The connect deadline first, then the heartbeat. */
   let timer = clock.setTimeout(() => end(CONNECT_TIMEOUT), options.connectTimeout);
+  /** When the connection ends unless the server is heard; infinity while nothing is asked. */
+  let deadline = clock.now() + options.connectTimeout;
 
   async function open(): Promise<void> {
     let token: string | undefined;
@@ -134,6 +136,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     const timeout = options.heartbeat.timeout ?? connected?.heartbeat.timeout ?? 10_000;
     const silence = clock.now() - heardAt;
     if (silence < interval) {
+      deadline = Number.POSITIVE_INFINITY;
       timer = clock.setTimeout(listen, interval - silence);
       return;
     }
@@ -142,6 +145,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   function ask(timeout: number): void {
     const before = heard;
+    deadline = clock.now() + timeout;
     send('ping', {});
     timer = clock.setTimeout(() => {
       if (heard > before) listen();
@@ -159,7 +163,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     if (ended) return;
     ended = true;
     clock.clearTimeout(timer);
-    // No waiting for the other side: where the link is dead, its close event would be minutes away.
+    // It does not wait for the server's close frame: on a dead link, that takes minutes.
     socket?.close(1000, 'done');
     requests.rejectAll(code, code === 'CLOSED' ? 'the client was closed' : `the connection ended (${ending.code})`);
     options.handleEnd(connection, ending);
@@ -176,10 +180,12 @@ export function createConnection(options: ConnectionOptions): Connection {
       return slotAt;
     },
     check(timeout) {
-      if (ended) return;
+      // An earlier deadline stands: one wake after the other must not put off the end of a dead connection.
+      if (ended || deadline <= clock.now() + timeout) return;
       clock.clearTimeout(timer);
-      if (connected) ask(timeout);
-      else timer = clock.setTimeout(() => connected || end(CONNECT_TIMEOUT), timeout);
+      if (connected) return ask(timeout);
+      deadline = clock.now() + timeout;
+      timer = clock.setTimeout(() => end(CONNECT_TIMEOUT), timeout);
     },
     send,
     async request(type, payload, id = options.nextId()) {

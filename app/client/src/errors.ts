@@ -1,7 +1,7 @@
 import type { ErrorCode, ErrorPayload } from './protocol.ts';
 
 /**
- * Codes of the client's own, beside the server's:
+ * Codes of the client itself, besides the server's:
  * NOT_CONNECTED: nothing was sent. CONNECTION_LOST, TIMEOUT: sent, and no answer came (`uncertain`).
  * CLOSED: the client was closed. LEFT: the room was left before it was joined. NO_TOKEN: the token provider failed.
  * OUTBOX_FULL: too many messages wait already; this one was not taken.

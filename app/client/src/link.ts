@@ -2,7 +2,7 @@
  * Keeps one connection to the cluster open, and moves it when its instance is restarted.
  *
  * `current` is the connection that the application speaks on; `next` is being opened, either because there is no current
- * one or because the current one's instance told it to go (make before break). The state follows from these two and
+ * one or because the current instance is draining (make before break). The state follows from these two and
  * the timer.
  */
 import type { Backoff } from './backoff.ts';

@@ -19,7 +19,7 @@ interface Letter {
 }
 
 interface Entry extends Letter {
-  /** None of a letter from the storage: whoever wrote it is gone, or was told CLOSED. */
+  /** Undefined for a letter from the storage: its sender is gone, or got CLOSED. */
   sender?: { resolve(ack: Ack): void; reject(error: RequestError): void };
 }
 

@@ -53,7 +53,7 @@ export function createWakeWatch(options: { page: Page | undefined; clock: Clock;
     ticker = clock.setTimeout(() => {
       // Hidden pages have slow timers, and wake by an event.
       if (clock.now() - due > JUMP && document.visibilityState === 'visible') wake();
-      tick();
+      if (running) tick();
     }, TICK);
   }
 

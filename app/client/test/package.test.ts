@@ -1,4 +1,4 @@
-/** The package as others get it: packed, installed into a folder of its own, and used there. */
+/** The package as others get it: packed, installed into an empty folder, and used there. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -79,7 +79,7 @@ function setUp() {
       connection.say('joined_room', { room: 'r', memberCount: 1, replayed: 0, ...answer }, request.id);
       sendPage(connection, position ?? head);
     },
-    /** Every joined connection gets what is new, or is told. */
+    /** Every joined connection gets what is new, or a gap notice. */
     fanOut(): void {
       for (const connection of server.connections) {
         if (connection.cursor) {
@@ -207,7 +207,7 @@ async function run(script: readonly string[]) {
   return all;
 }
 
-test('the application gets every message once and in order, or is told', async () => {
+test('the application gets every message once and in order, or a gap notice', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
       const { room, held, wrong, last } = await run(script);
@@ -219,7 +219,7 @@ test('the application gets every message once and in order, or is told', async (
   );
 });
 
-test('the application is told of no loss when there was none', async () => {
+test('the application gets no gap notice when nothing was lost', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
       const calm = script.filter((step) => !['rollback', 'flush', 'trim'].includes(step));

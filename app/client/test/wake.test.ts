@@ -88,6 +88,41 @@ test('a handshake from before the sleep gets three seconds, not ten', async ({ s
   expect(client.state).toMatchObject({ name: 'waiting', reason: 'no connection in time' });
 });
 
+test('wakes in quick succession do not put off the end of a dead connection', async ({ open, clock }) => {
+  const { page, wake } = fakePage();
+  const { client, peer } = await open({ page });
+  wake['comes online']();
+  await peer.next('ping');
+  clock.advance(1_500);
+  wake['comes online']();
+  clock.advance(1_500);
+  expect(client.state).toMatchObject({ name: 'waiting', code: 4000 });
+});
+
+test('nor of a handshake', async ({ start, server, clock }) => {
+  const { page, wake } = fakePage();
+  const client = start({ page });
+  await server.accept();
+  wake['comes online']();
+  clock.advance(1_500);
+  wake['comes online']();
+  clock.advance(1_500);
+  expect(client.state).toMatchObject({ name: 'waiting', reason: 'no connection in time' });
+});
+
+test('a client that is closed by the wake leaves no timer', async ({ open, clock }) => {
+  const { page } = fakePage();
+  const { client, peer } = await open({ page, backoff: { base: 3_600_000, cap: 3_600_000 } });
+  peer.terminate();
+  await reach(client, 'waiting');
+  client.on('state', ({ name }) => {
+    if (name === 'connecting') void client.close();
+  });
+  clock.sleep(60_000);
+  expect(client.state.name).toBe('closed');
+  expect(clock.delays).toEqual([]);
+});
+
 test('a clock that jumped means that the machine was asleep; a slow timer of a hidden page does not', async ({
   open,
   clock,

@@ -42,7 +42,7 @@ async function chat(alice: Person, bob: Person, topic: string): Promise<void> {
 }
 
 describe('two people on two instances', () => {
-  it('chat on while each instance is restarted under them, and are told', async () => {
+  it('keep chatting while each instance is restarted, and see what happens', async () => {
     const { alice, bob } = await meet();
     await chat(alice, bob, 'before');
     const [first, second] = [await alice.instance(), await bob.instance()];
@@ -134,7 +134,7 @@ describe('the page', () => {
     expect(await alice.page.evaluate('JSON.stringify(sessionStorage)')).toBe('{}');
   });
 
-  it('says what is wrong at the door', async () => {
+  it('says what is wrong with a name', async () => {
     const { page } = await visit();
     const name = page.getByLabel('Your name');
     const alert = page.locator('#name-error');

@@ -16,7 +16,7 @@ export interface Person {
   state(name: 'open' | 'waiting'): Locator;
 }
 
-/** Chromium drops what it is loading when a network interface comes or goes, as those of containers do beside a test. */
+/** Chromium aborts requests when a network interface comes or goes, as those of containers do during a test. */
 const NETWORK_CHANGED = /ERR_NETWORK_CHANGED/;
 
 export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Person> {

@@ -101,20 +101,25 @@ describe.each([
     await page.close();
   });
 
-  test('a page that becomes visible finds that its connection is dead', async () => {
+  test('a page that becomes visible finds that its connection is dead, and gets what it missed', async () => {
     const page = await openPage(browser);
     const cover = await browser.newPage();
     await cover.bringToFront();
     await expect.poll(() => page.evaluate('document.visibilityState')).toBe('hidden');
     for (const link of proxy.links) link.stall('up', 'down');
-    await page.bringToFront();
+    await using other = await connect(app, { as: 'other' });
+    await other.request('join_room', { room: 'wake' });
+    await other.request('chat', { room: 'wake', content: `while hidden in ${name}` });
     await page.evaluate(() => {
-      const { held } = globalThis as unknown as { held: Held };
-      held.states.length = 0;
+      (globalThis as unknown as { held: Held }).held.states.length = 0;
     });
+    const visible = performance.now();
+    await page.bringToFront();
     await expect
-      .poll(() => page.evaluate(() => (globalThis as unknown as { held: Held }).held.states), { timeout: SOON_MS })
-      .toContain('waiting');
+      .poll(async () => (await read(page)).messages, { timeout: SOON_MS, interval: 20 })
+      .toContain(`while hidden in ${name}`);
+    console.log(`${name}: has what it missed ${Math.round(performance.now() - visible)} ms after it became visible`);
+    expect(await page.evaluate(() => (globalThis as unknown as { held: Held }).held.states)).toContain('waiting');
     await cover.close();
     await page.close();
   });
