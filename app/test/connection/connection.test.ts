@@ -50,7 +50,7 @@ test.for<[string, number, Buffer]>([
   expect(await own.metric(`ws_connections_closed_total{code="${code}"}`)).toBe(1);
 });
 
-test('a close code that a client made up is no label of its own', async () => {
+test('a close code that a client invented gets no label', async () => {
   await using own = await startApp();
   await using client = await connect(own);
   expect(await client.close(4321)).toMatchObject({ code: 4321 });
@@ -113,7 +113,7 @@ describe('the rate limit', () => {
     expect(await client.request('ping')).toMatchObject({ payload: { code: 'RATE_LIMITED' } });
   });
 
-  test('never closes a client that waits as long as it is told, however often it is refused', async () => {
+  test('never closes a client that waits for retryAfterMs, however often it is refused', async () => {
     await using own = await startApp({ RATE_LIMIT_PER_MINUTE: '3000', RATE_LIMIT_BURST: '1', RATE_LIMIT_ABUSE: '2' });
     await using client = await connect(own);
     let refused = 0;

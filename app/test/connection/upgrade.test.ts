@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../harness/app.ts';
 import { connect, open, refusal } from '../harness/client.ts';
-import { tokenFor } from '../harness/tokens.ts';
+import { SECRET, tokenFor } from '../harness/tokens.ts';
+import { runTool } from '../harness/tool.ts';
 
 let app: App;
 beforeAll(async () => {
@@ -22,7 +23,7 @@ describe('the token', () => {
     ['the Authorization header', { token }],
     ['the Authorization header, whatever its case', { token: null, headers: { authorization: `bearer  ${token}` } }],
     ['a subprotocol', { token: null, protocols: [`bearer.${token}`] }],
-    ['a subprotocol beside the kit’s', { token: null, protocols: ['wsfleet.v1', `bearer.${token}`] }],
+    ['a subprotocol, together with the kit’s', { token: null, protocols: ['wsfleet.v1', `bearer.${token}`] }],
     ['the query', { token: null, path: `/ws?token=${token}` }],
     ['the query of /', { token: null, path: `/?token=${token}` }],
   ] as const)('may come in %s', async ([, options]) => {
@@ -44,10 +45,21 @@ describe('the token', () => {
 
   test('without a name speaks for its id', async () => {
     const { default: jwt } = await import('jsonwebtoken');
-    const { SECRET } = await import('../harness/tokens.ts');
     await using client = await open(app, { token: jwt.sign({ sub: 'u-7' }, SECRET, { expiresIn: 60 }) });
     expect(await client.next('authenticated')).toMatchObject({ payload: { userId: 'u-7', username: 'u-7' } });
   });
+});
+
+test('a token of make token is accepted, with issuer and audience too', async () => {
+  const claims = { JWT_ISSUER: 'https://issuer.example', JWT_AUDIENCE: 'chat' };
+  await using strict = await startApp(claims);
+  await using tool = await runTool('token', ['--name', 'alice', '--rooms', 'lobby'], { JWT_SECRET: SECRET, ...claims });
+  expect(await tool.exited).toMatchObject({ code: 0 });
+  await using client = await connect(strict, { token: tool.stdout.trim() });
+  expect(client.userId).toBe('alice');
+  expect(await client.request('join_room', { room: 'lobby' })).toMatchObject({ type: 'joined_room' });
+  expect(await client.request('join_room', { room: 'other' })).toMatchObject({ payload: { code: 'ROOM_FORBIDDEN' } });
+  expect(await refusal(strict, { token: tokenFor('alice') })).toMatchObject({ status: 401 });
 });
 
 describe('the greeting', () => {
@@ -85,7 +97,7 @@ describe('the greeting', () => {
     expect(client.received.map(({ type }) => type)).toEqual(['connected', 'authenticated', 'pong']);
   });
 
-  test('gives each connection an id of its own', async () => {
+  test('gives each connection its own id', async () => {
     await using one = await connect(app, { as: 'alice' });
     await using two = await connect(app, { as: 'alice' });
     expect(one.clientId).not.toBe(two.clientId);
@@ -184,7 +196,6 @@ describe('a token that ends', () => {
   test('takes the new token’s rooms and name over', async () => {
     await using client = await connect(app, { as: 'alice' });
     const { default: jwt } = await import('jsonwebtoken');
-    const { SECRET } = await import('../harness/tokens.ts');
     const token = jwt.sign({ sub: 'u-alice', name: 'Alice Q.', rooms: ['a', '@all'] }, SECRET, { expiresIn: 60 });
     expect(await client.request('refresh_token', { token })).toMatchObject({ payload: { username: 'Alice Q.' } });
     expect(await client.request('join_room', { room: 'b' })).toMatchObject({ payload: { code: 'ROOM_FORBIDDEN' } });

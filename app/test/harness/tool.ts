@@ -11,10 +11,14 @@ export interface Tool extends AsyncDisposable {
   end(lines?: readonly string[]): void;
 }
 
-export async function runTool(name: string, args: readonly string[] = []): Promise<Tool> {
+export async function runTool(
+  name: string,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Tool> {
   const file = fileURLToPath(new URL(`../../tools/${name}.ts`, import.meta.url));
   const { child, exited } = await run(process.execPath, [file, ...args], {
-    env: { TZ: process.env['TZ'] ?? '' },
+    env: { TZ: process.env['TZ'] ?? '', ...env },
     stdin: true,
   });
   const output = collectOutput(child);
