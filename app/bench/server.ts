@@ -1,4 +1,4 @@
-/** The app as a process of its own, asked for its CPU time: main.ts as it stands, with one module changed or none. */
+/** The app as a separate process that reports its CPU time: main.ts unchanged, or with modules replaced. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -24,7 +24,7 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-/** @param replace modules of app/src by name, and what of this folder stands in their place */
+/** @param replace modules of app/src by name, and the file of this folder that replaces each */
 export async function startServer(
   replace: Readonly<Record<string, string>> = {},
   env: Readonly<Record<string, string>> = {},

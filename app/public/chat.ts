@@ -13,7 +13,7 @@ import { createSidebar } from './sidebar.ts';
 import { createStatus } from './status.ts';
 import { createTyping, typingText } from './typing.ts';
 
-/** A message that has not arrived by then (ms) is told to wait. */
+/** A message without an ack after this time (ms) is shown as waiting. */
 const UNSENT_AFTER = 500;
 
 /** @param leave ends the session; with a message for the person when it was not their wish */
@@ -163,7 +163,7 @@ export function startChat(session: Session, leave: (why?: string) => void): void
     }
   }
 
-  /** A room's messages come back to their sender; a direct one goes to the other side only. */
+  /** A room's messages come back to their sender; a direct message goes only to its recipient. */
   function addOwnDirect(conversation: Conversation, content: string): void {
     const { user, state } = client;
     if (!user || state.name !== 'open') return;
@@ -243,8 +243,8 @@ export function startChat(session: Session, leave: (why?: string) => void): void
       show(conversations.current);
       status.log([`Could not join ${room}: ${error.message}.`], 'alert');
     } else if (error.code !== 'NO_TOKEN' && error.code !== 'RATE_LIMITED') {
-      // Those two are told by the banner, and by the message that was not sent.
-      status.log([`The server objects: ${error.message}.`]);
+      // The banner shows the first, the unsent message the second.
+      status.log([`The server refused: ${error.message}.`]);
     }
   });
   followConnection({
@@ -267,7 +267,7 @@ export function startChat(session: Session, leave: (why?: string) => void): void
     conversations.current.unread = 0;
     sidebar.render();
   });
-  // Wide enough for panels beside the chat: a drawer that is open gives up its place above it.
+  // The window is now wide enough for panels: an open drawer closes.
   matchMedia('(min-width: 68rem)').addEventListener('change', () => {
     for (const panel of document.querySelectorAll<HTMLElement>(':popover-open')) panel.hidePopover();
   });

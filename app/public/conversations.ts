@@ -11,7 +11,7 @@ export type Entry =
   | { kind: 'failed'; content: string; reason: string; at: number };
 
 export interface Conversation {
-  /** The room's name, or `user:` and the id of the other side. */
+  /** The room's name, or `user:` and the id of the other user. */
   readonly id: string;
   readonly kind: 'everyone' | 'room' | 'direct';
   title: string;

@@ -31,7 +31,7 @@ export function instanceChip(instanceId: string): HTMLElement {
   return h('span', { className: 'chip', data: { hue: String(hueOf(instanceId)) } }, instanceId);
 }
 
-/** Initials on a quiet tint; decoration beside the name. */
+/** Initials on a quiet tint; decoration next to the name. */
 export function avatar(name: string): HTMLElement {
   const letters = name
     .split(/\s+/)

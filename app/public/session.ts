@@ -58,7 +58,7 @@ export async function signInByName(name: string): Promise<Session | SignInProble
   }
   if (response.status === 429) {
     const seconds = Number(response.headers.get('retry-after')) || 10;
-    return { kind: 'busy', message: `Too many people at the door. Try again in ${seconds} s.` };
+    return { kind: 'busy', message: `Too many people are signing in. Try again in ${seconds} s.` };
   }
   if (response.status < 500) return { kind: 'name', message: `This name cannot be used: ${reason}.` };
   return {

@@ -5,7 +5,7 @@
  *   assets/NAME-HASH.js, .css    its script and styles, named by their content
  *   client/index.js              the client, as one module
  *
- * Scripts have source maps. Text files also have a .br and a .gz beside them, which the public listener sends.
+ * Scripts have source maps. Text files also have a .br and a .gz variant, which the public listener sends.
  */
 
 import { createHash } from 'node:crypto';

@@ -1,9 +1,9 @@
 /**
  * Watches the cluster from outside: node app/tools/probe.ts WS_URL [--rooms 3] [--clients 10] [--insecure]. In each room
- * every client publishes at the pace that the rate limit allows and checks what it gets from everyone, by publisher and
- * number. A line on its standard input names the period that ends with it, which is then told as a line of JSON; so is
- * the whole, at the end of the input. Exits 1 when anything that was acknowledged was lost, doubled or disordered. Signs
- * its own tokens with JWT_SECRET.
+ * every client publishes as fast as the rate limit allows, and checks what it receives by publisher and number. A line on
+ * standard input ends a period and names it; the probe then prints a line of JSON about that period, and at the end of the
+ * input one about the whole run. Exits 1 when an acknowledged message was lost, doubled or out of order. Signs its own
+ * tokens with JWT_SECRET.
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

@@ -36,7 +36,7 @@ async function bundle(): Promise<string> {
   try {
     const { output } = await build.generate({ format: 'iife', globals: { uplot: 'uPlot' }, comments: false });
     const code = output[0].code.trim();
-    if (code.includes('</script')) throw new Error('the script would end the element that it stands in');
+    if (code.includes('</script')) throw new Error('the script contains </script and would end its own element');
     return code;
   } finally {
     await build.close();
@@ -45,7 +45,7 @@ async function bundle(): Promise<string> {
 
 /**
  * The text as a Go template that yields exactly this. Prometheus takes consoles for html/template, which would read the
- * script as JavaScript of its own understanding and take comments out of it; so all of it stands in raw strings, which
+ * script as JavaScript of its own understanding and take comments out of it; so all of it is in raw strings, which
  * hold everything but a backtick.
  */
 function verbatim(text: string): string {

@@ -15,7 +15,7 @@ export function quantile(q: number, name: string, { by = '', of = '' } = {}): st
 const SCRAPE_SECONDS = 5;
 
 /**
- * The index in `instanceStates` for each instance. What does not answer has no series of its own.
+ * The index in `instanceStates` for each instance. An instance that does not answer has no series.
  * The last sample of a process that drained stands until its successor is looked at, and the next instance may drain by
  * then. So the next look is taken into account: the successor says when it began.
  */

@@ -1,5 +1,5 @@
 /**
- * Takes the pictures of the console page for the docs: `npm run screenshots:dashboards`. A native cluster of its own with
+ * Takes the pictures of the console page for the docs: `npm run screenshots:dashboards`. A separate native cluster with
  * several hundred of the kit's clients in four rooms, at rest, under load, after an instance was killed, and across a
  * roll. Fonts are the machine's; the pictures in docs/images were taken with Inter (Debian: fonts-inter).
  */

@@ -204,7 +204,7 @@ function runMember(member: {
   }
 }
 
-/** An address out of the range for benchmarks, in a /24 of its own for every virtual user. */
+/** An address of the benchmark range (RFC 2544); every virtual user has its own /24. */
 function addressOf(user: number): string {
   return `198.${18 + (Math.floor(user / 256) % 2)}.${user % 256}.1`;
 }

@@ -13,7 +13,7 @@ const table = {
   CONNECT: ['', 'time to connect before that; empty: 5s, and 1s more for every 400 clients'],
   SETTLE: ['20s', 'time that the last messages may take to arrive after that'],
   GAP_P99: ['100', 'ms: threshold of the 99th percentile of delivery_gap'],
-  PER_VU: ['', 'clients of one virtual user, which has an address of its own; empty: 10, and more above 2,000 clients'],
+  PER_VU: ['', 'clients per virtual user (each has its own address); empty: 10, and more above 2,000 clients'],
   STEPS: ['10', 'ramp: steps, each adding its share'],
   RAMP: ['clients', 'ramp: what goes up to CLIENTS or RATE in steps: clients or rate'],
   RESUME: ['true', 'false: come back without a position, so that what was missed is lost'],

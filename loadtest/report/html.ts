@@ -90,7 +90,7 @@ function percentileTable(result: Result): Markup {
   );
 }
 
-/** Milliseconds without their unit, which stands in the head; other things with theirs. */
+/** Milliseconds without their unit, which is in the column head; other values with theirs. */
 function percentile(metric: Metric, statistic: string): string {
   const value = metric.values[statistic];
   return metric.contains === 'time' ? number(value) : measured(metric, statistic, value);

@@ -1,6 +1,6 @@
 /**
  * Loads scripts as k6 does: each virtual user has its own copy of every module, `k6/...` is this runner's, and there is
- * no other package. A copy is told by the query of its URL: `rolling.ts?vu=3`.
+ * no other package. The query of its URL identifies a copy: `rolling.ts?vu=3`.
  */
 import { readFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';

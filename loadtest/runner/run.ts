@@ -98,7 +98,7 @@ export async function runTest(options: RunOptions): Promise<RunResult> {
     const total = scenarios.reduce((sum, { vus }) => sum + vus, 0);
     for (const name of builtIn.gauge) store.add(name, total);
     options.handleStart({ store, scenarios, startedAt });
-    // Each virtual user gets a copy of its own.
+    // Each virtual user gets its own copy.
     const text = data === undefined ? '' : JSON.stringify(data);
     for (const each of processes) each.send({ start: { data: text } });
     const watch = setInterval(() => {

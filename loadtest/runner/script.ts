@@ -22,7 +22,7 @@ export async function loadScript(url: string, vu: Vu): Promise<Script> {
   };
 }
 
-/** What k6 counts by itself, beside what its modules do. */
+/** The metrics that k6 itself counts, besides those of its modules. */
 export const builtIn = {
   counter: ['iterations'],
   trend: ['iteration_duration'],

@@ -1,4 +1,4 @@
-/** What becomes of a run's parts: the server's counters beside the clients', and a result whatever is missing. */
+/** Assembles a run's parts: the server's counters next to the clients', and a result even when parts are missing. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -39,7 +39,7 @@ export async function startBalancer(ports: readonly number[], hold = () => 0): P
 /** A frame of the server that a client is to get: `send` may be called never, once or twice, now or later. */
 export type Meddle = (text: string, send: (text: string) => void) => void;
 
-/** Passes frames on; those of one type by way of `meddle`, which is made anew for each connection. */
+/** Passes frames on; those of one type by way of `meddle`, which is made for each connection. */
 export async function startMeddler(target: string, createMeddle: () => Meddle, type = 'message'): Promise<Gate> {
   const server = createHttpServer();
   const wss = new WebSocketServer({

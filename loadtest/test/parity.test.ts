@@ -89,7 +89,7 @@ export default function () {}`);
   });
 });
 
-test('the status of a refused handshake is in the tag of ws_sessions, and `name` stands in for the URL', async () => {
+test('the status of a refused handshake is in the tag of ws_sessions, and `name` replaces the URL', async () => {
   const { code, summary } = await runScript(`
 import { WebSocket } from 'k6/websockets';
 export const options = { thresholds: { 'ws_sessions{status:503}': ['count==1'], 'ws_sessions{url:/ws}': ['count==1'] } };

@@ -347,7 +347,7 @@ describe('the programs', () => {
     return name;
   };
 
-  test('the report prints the summary and writes the files beside the result', () => {
+  test('the report prints the summary and writes its files next to the result', () => {
     save('run.json', failingResult());
     const { status, stdout, stderr } = report('main.ts', 'run.json', '--junit');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -366,7 +366,7 @@ describe('the programs', () => {
     expect(existsSync(join(folder, 'run.xml'))).toBe(false);
   });
 
-  test('the comparison prints a short table and writes its page beside the second', () => {
+  test('the comparison prints a short table and writes its page next to the second result', () => {
     const { status, stdout, stderr } = report(
       'compare.ts',
       save('a.json', passingResult()),

@@ -1,4 +1,4 @@
-/** Runs a script in the Node runner, as a process of its own: real exit codes, real output. */
+/** Runs a script in the Node runner, as a child process: real exit codes, real output. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

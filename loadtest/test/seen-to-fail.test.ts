@@ -125,7 +125,7 @@ test.concurrent('nothing that makes clients move: reconnects', async () => {
   expect({ code, red }).toEqual({ code: 99, red: ['reconnects count>=12'] });
 });
 
-test.concurrent('an instance that is told to end instead of killed: ended 1006', async () => {
+test.concurrent('an instance that is stopped instead of killed: ended 1006', async () => {
   await using app1 = await startInstance('app1');
   await using app2 = await startInstance('app2');
   // As NGINX would, it sends nobody to an instance that drains.

@@ -1,4 +1,4 @@
-/** Why Redis did not carry out a command, and who is told: the caller, the log, the metrics. */
+/** Classifies why Redis refused a command, and reports it to the caller, the log and the metrics. */
 import { ClientClosedError, ClientOfflineError, ErrorReply } from 'redis';
 import type { Logger } from '../observability/logger.ts';
 import { type BrokerRefusal, BrokerUnavailable } from './broker.ts';

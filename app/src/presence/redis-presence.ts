@@ -1,13 +1,13 @@
 /**
- * Presence in Redis, under a lease per instance. An instance that dies stops renewing; whoever notices takes its
- * entries out, room by room, and tells the others.
+ * Presence in Redis, under a lease per instance. An instance that dies stops renewing its lease; the instance that
+ * notices removes its entries, room by room, and tells the others.
  *
- * The same mechanism heals everything else: an instance that lost its lease (a long stall, data lost by Redis) or
- * whose commands went missing while Redis was away takes a new lease, enters its connections anew under it, and lets
- * the old lease end. What nobody entered anew was a ghost and leaves with the old lease.
+ * The same mechanism repairs everything else: an instance that lost its lease (a long stall, data lost by Redis) or
+ * whose commands were lost while Redis was down takes a new lease, writes its connections under it, and lets the old
+ * lease expire. Entries that were not written again are ghosts and leave with the old lease.
  *
- * A user whose last connection went without a goodbye stays for the grace time: whoever renews after its end takes
- * them out, so that a restart of the instance they were on is no storm of leaving and joining.
+ * A user whose last connection was lost stays for the grace time. After it, the next instance that renews its lease
+ * removes them, so that a restart causes no storm of leaves and joins.
  */
 import { randomUUID } from 'node:crypto';
 import type { RedisLink } from '../broker/redis-link.ts';
@@ -16,11 +16,11 @@ import type { Logger } from '../observability/logger.ts';
 import type { Member } from '../protocol.ts';
 import type { Change, OnGone, Presence } from './presence.ts';
 
-/** Both in one slot of Redis Cluster: one script looks at them. */
+/** Both are in one slot of Redis Cluster, because one script reads both. */
 const LEASES = 'wsfleet:{presence}:leases';
 const AWAY_ROOMS = 'wsfleet:{presence}:away';
 const leaseRooms = (lease: string) => `wsfleet:lease:${lease}:rooms`;
-/** Longer than an outage of the whole cluster: whoever comes back first needs the list to remove the ghosts. */
+/** Longer than an outage of the whole cluster: the first instance that comes back needs the list to remove the ghosts. */
 const LEASE_ROOMS_TTL_MS = 7 * 24 * 3600 * 1000;
 /** Minimum time between two checks of what is due. */
 const MIN_INTERVAL_MS = 50;

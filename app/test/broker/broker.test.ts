@@ -189,7 +189,7 @@ describe.each<{ name: string; open: Open }>([
     expect(bodies(await b.delivered(2))).toEqual(['1', '2']);
   });
 
-  test('an id is its publisher’s and its room’s own, whatever stands in the names', async () => {
+  test('an id counts per publisher and room, whatever characters the names contain', async () => {
     const [{ broker }] = await open();
     const publishes = [
       ['own:1', 'a', 'b:1'],

@@ -23,7 +23,7 @@ const userIds = async (client: Greeted, room: string) => {
 const received = (app: App, type: string) => () => app.metric(`ws_messages_received_total{type="${type}"}`);
 
 describe('without Redis', () => {
-  test('sockets stay, publishes are refused, the instance is not ready, and all recovers by itself', async () => {
+  test('sockets stay, publishes are refused, the instance is not ready; it recovers by itself', async () => {
     await using server = await startRedis();
     await using app1 = await start('app1', server);
     await using app2 = await start('app2', server);
@@ -60,9 +60,9 @@ describe('without Redis', () => {
     expect(await app1.metric('ws_broker_up')).toBe(1);
     expect(await alice.request('chat', { room: 'room', content: 'here again' })).toMatchObject({ type: 'ack' });
     expect(await bob.next('message')).toMatchObject({ payload: { room: 'room', content: 'here again' } });
-    // Redis came back empty: who is where was entered anew.
+    // Redis came back empty: the instances wrote presence again.
     await expect.poll(() => userIds(bob, 'room')).toEqual(['u-alice', 'u-bob']);
-    // Who connected in between gets live messages too.
+    // Clients that connected meanwhile get live messages too.
     await bob.request('chat', { content: 'to everyone' });
     await carol.next('message', ({ content }) => content === 'to everyone');
     await carol.close();
@@ -180,7 +180,7 @@ describe('another instance', () => {
     await bob.next('message', ({ content }) => content === 'welcome back');
   });
 
-  test('that stops takes its members with it after their grace time, and each is told', async () => {
+  test('that stops: its members leave after their grace time, and each room is told', async () => {
     await using app1 = await start('app1', redis, { PRESENCE_LEASE: '60s' });
     await using app2 = await start('app2', redis, { PRESENCE_LEASE: '60s' });
     await using alice = await connect(app1, { as: 'alice' });

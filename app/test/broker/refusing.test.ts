@@ -25,7 +25,7 @@ const cases = [
 ];
 
 test.each(cases)(
-  '$state is reported to clients, in the log, in readiness and as a metric, and ends by itself',
+  '$state is reported to clients, in the log, in readiness and as a metric, and recovers by itself',
   async ({ reason, message, cause, end }) => {
     await using redis = await startRedis();
     await using app = await start(redis);

@@ -1,4 +1,4 @@
-/** Written into docs/bad-input.md by `npx vitest run -u app/test/bad-input.test.ts`. */
+/** Written into docs/bad-input.md by `npx vitest run -u app/test/handlers/bad-input.test.ts`. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApp } from '../harness/app.ts';

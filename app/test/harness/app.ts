@@ -1,4 +1,4 @@
-/** The app as a process of its own: real signals, real exit codes, real log lines. */
+/** The app as a child process: real signals, real exit codes, real log lines. */
 import { setMaxListeners } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';

@@ -81,7 +81,7 @@ const text = (payload: string) => frame({ opcode: 1, payload });
 const frames: Row[] = [
   says('text that is not JSON', 'error INVALID_JSON', 'hello'),
   says('an empty frame', 'error INVALID_JSON', ''),
-  says('JSON that breaks off', 'error INVALID_JSON', '{"type":"ping"'),
+  says('truncated JSON', 'error INVALID_JSON', '{"type":"ping"'),
   says('a byte order mark before the JSON', 'error INVALID_JSON', '\ufeff{"type":"ping"}'),
   says('a JSON array', 'error INVALID_MESSAGE', '[{"type":"ping"}]'),
   says('a JSON number', 'error INVALID_MESSAGE', '7'),
@@ -89,7 +89,7 @@ const frames: Row[] = [
   says('`null`', 'error INVALID_MESSAGE', 'null'),
   says('an object without `type`', 'error MISSING_TYPE, field type', { payload: {} }),
   says('a `type` that is a number', 'error INVALID_MESSAGE, field type', { type: 7 }),
-  says('a `type` that nobody knows', 'error UNKNOWN_TYPE, field type', { type: 'nonsense' }),
+  says('an unknown `type`', 'error UNKNOWN_TYPE, field type', { type: 'nonsense' }),
   says('the `type` `__proto__`', 'error UNKNOWN_TYPE, field type', { type: '__proto__' }),
   says('the `type` `constructor`', 'error UNKNOWN_TYPE, field type', { type: 'constructor' }),
   says('an `id` that is a number', 'error INVALID_MESSAGE, field id', { type: 'ping', id: 7 }),
@@ -239,7 +239,7 @@ const frames: Row[] = [
   closes('a ping in fragments', 1002, frame({ opcode: 9, payload: 'x', fin: false })),
   closes('a close frame of one byte', 1002, frame({ opcode: 8, payload: 'x' })),
   closes(
-    'a close frame with the code 1006, which is for nobody to send',
+    'a close frame with the code 1006, which must not be sent',
     1002,
     frame({ opcode: 8, payload: Buffer.from([0x03, 0xee]) }),
   ),
@@ -316,7 +316,7 @@ const tokens: Row[] = [
   }),
   bearer('a word', '401 TOKEN_MALFORMED', 'hello'),
   bearer('three words with dots', '401 TOKEN_MALFORMED', 'a.b.c'),
-  bearer('one whose claims are no object', '401 TOKEN_MALFORMED', jwt.sign('"hello"', SECRET)),
+  bearer('one whose claims are not an object', '401 TOKEN_MALFORMED', jwt.sign('"hello"', SECRET)),
   bearer(
     'one signed with another secret',
     '401 TOKEN_INVALID',
@@ -361,7 +361,7 @@ const tokens: Row[] = [
     '401 TOKEN_INVALID',
     jwt.sign({ sub: 'a', exp: soon + 50 * 365 * 86_400 }, SECRET),
   ),
-  bearer('`rooms` that is no list', '401 TOKEN_MALFORMED', jwt.sign({ sub: 'a', rooms: 'all', exp: soon }, SECRET)),
+  bearer('`rooms` that is not a list', '401 TOKEN_MALFORMED', jwt.sign({ sub: 'a', rooms: 'all', exp: soon }, SECRET)),
   bearer('another issuer than `JWT_ISSUER`', '401 TOKEN_INVALID', issued({ iss: 'https://evil.example' }), 'strict'),
   bearer('no issuer, with `JWT_ISSUER` set', '401 TOKEN_INVALID', tokenFor('x'), 'strict'),
 ];
@@ -374,7 +374,7 @@ const handshakes: Row[] = [
   handshake('the `Origin` `null`', '403 ORIGIN_FORBIDDEN', { headers: { Origin: 'null' } }),
   handshake('an `Origin` that is no URL', '403 ORIGIN_FORBIDDEN', { headers: { Origin: 'evil' } }),
   handshake('no `Upgrade` header', '404 NOT_FOUND', { headers: { Upgrade: undefined, Connection: 'close' } }),
-  handshake('an upgrade to something else, which is not taken', '404 NOT_FOUND', {
+  handshake('an upgrade to another protocol, which is ignored', '404 NOT_FOUND', {
     headers: { Upgrade: 'h2c', Connection: 'Upgrade, close' },
   }),
   handshake('the method POST', '405 BAD_HANDSHAKE', { method: 'POST' }),
@@ -391,7 +391,7 @@ const handshakes: Row[] = [
     headers: { Origin: 'null', Host: undefined },
   }),
   handshake('20 KB of headers', '431', { headers: { 'X-Large': 'x'.repeat(20_000) } }),
-  handshake('one connection more than `MAX_CONNECTIONS`', '503 CONNECTION_LIMIT', {}, 'full'),
+  handshake('a connection beyond `MAX_CONNECTIONS`', '503 CONNECTION_LIMIT', {}, 'full'),
 ];
 
 // --- HTTP
@@ -424,7 +424,7 @@ const http: Row[] = [
     'Content-Type: application/json; charset=klingon',
   ),
   demo(
-    'that says gzip and is not',
+    'declared as gzip but not compressed',
     '400 BAD_REQUEST',
     '{"name":"a"}',
     'Content-Type: application/json\r\nContent-Encoding: gzip',
@@ -461,7 +461,7 @@ const http: Row[] = [
     'POST /demo/token HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
   ),
   request('a line break inside a header', '400', 'GET /health HTTP/1.1\r\nHost: a\r\nX-A: b\rX-B: c\r\n\r\n'),
-  request('headers that do not come to an end within 10 s', '408', 'GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: '),
+  request('headers not complete within 10 s', '408', 'GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: '),
 ];
 
 export const badInput: { title: string; rows: Row[] }[] = [
@@ -484,10 +484,10 @@ export function toMarkdown(tables: typeof badInput): string {
   });
   return `# Bad input
 
-What the app answers when it is sent something wrong, each as \`app/test/bad-input.test.ts\` saw it. It stays alive and ready
-through all of it. After an \`error\` the connection stays, and the next message is answered; a frame that breaks the
-WebSocket protocol closes it; 1006 means cut without a close frame. HTTP errors have the JSON body
-\`{"error": {"code", "message"}}\`, except for those that Node refuses itself (a status without a code).
+What the app answers to wrong input; \`app/test/handlers/bad-input.test.ts\` checks every row. The app stays alive and
+ready throughout. After an \`error\` the connection stays open, and the next message is answered; a frame that breaks the
+WebSocket protocol closes it; 1006 means closed without a close frame. HTTP errors have the JSON body
+\`{"error": {"code", "message"}}\`, except where Node itself refuses the request (a status without a code).
 
 ${sections.join('\n\n')}
 `;

@@ -154,7 +154,7 @@ export async function open(app: { origin: string }, options: ConnectOptions = {}
   return await within(promise, () => 'the handshake');
 }
 
-/** A client that has been greeted: who it is stands in `you`. */
+/** A client that has received `authenticated`; `you` holds its payload. */
 export async function connect(app: { origin: string }, options: ConnectOptions = {}): Promise<Greeted> {
   const client = await open(app, options);
   const { payload: connected } = await client.next('connected');

@@ -42,7 +42,7 @@ export interface Running {
 
 const groups = new WeakSet<ChildProcess>();
 
-/** Signals a process, and those that it started where it is a group of its own. */
+/** Signals a process, and if it leads a process group, the whole group. */
 export function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (!groups.has(child)) return void child.kill(signal);
   try {
@@ -53,7 +53,7 @@ export function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 }
 
 /**
- * @param options.group makes it a process group of its own, for `killGroup`
+ * @param options.group makes it the leader of a process group, for `killGroup`
  * @param options.quiet throws its standard output away
  * @throws when there is no such program; `missing` is what the person should do about it
  */
@@ -106,7 +106,7 @@ export function collectOutput({ stdout, stderr }: ChildProcess): { readonly stdo
 /** `promise`, or an error that says what was waited for. */
 export async function within<T>(promise: Promise<T>, what: () => string, ms = PATIENCE_MS): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  // The stack of whoever waits, not of the timer.
+  // The stack of the caller, not of the timer.
   const error = new Error('waited in vain');
   const timer = setTimeout(() => {
     error.message = `waited ${ms} ms for ${what()}`;

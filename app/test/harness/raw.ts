@@ -93,7 +93,7 @@ export class RawSocket implements Disposable {
     this.socket.write(data);
   }
 
-  /** Resolves when `ready` says so, or rejects when the other side ends first. */
+  /** Resolves when `ready` says so, or rejects when the server ends first. */
   async until<T>(ready: () => T | undefined, what: string): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const look = () => {
@@ -106,13 +106,13 @@ export class RawSocket implements Disposable {
     return await within(promise, () => what, 18_000).finally(() => this.#lookers.delete(look));
   }
 
-  /** All that came until the other side ended. */
+  /** Everything received until the server ended. */
   async end(): Promise<string> {
     await this.until(() => (this.#ended ? true : undefined), 'the end').catch(() => undefined);
     return this.#bytes.toString('latin1');
   }
 
-  /** The code of the close frame; 1006 where the other side ended without one. */
+  /** The code of the close frame; 1006 if the server ended without one. */
   async closeCode(): Promise<number> {
     const found = () => this.frames.find(({ opcode }) => opcode === 8);
     const close = await this.until(() => found() ?? (this.#ended ? null : undefined), 'a close frame');

@@ -1,4 +1,4 @@
-/** What never stands in a log, whatever happens and however loud it is. */
+/** What no log line contains, at any level. */
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createLogger } from '../../src/observability/logger.ts';

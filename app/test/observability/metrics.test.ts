@@ -166,7 +166,7 @@ test('an audit that overtakes messages on their way has found nothing', async ()
   expect(await app.metric('ws_audit_findings_total')).toBe(0);
 });
 
-test('Redis that goes and comes back is seen: links, returns, canary, holes, epochs', async () => {
+test('an outage of Redis shows in the metrics: links, recoveries, canary, backfills, epochs', async () => {
   await using redis = await startRedis();
   await using app = await startApp({ BROKER: 'redis', REDIS_URL: redis.url, AUDIT_INTERVAL: '200ms' });
   await using alice = await connect(app, { as: 'alice' });

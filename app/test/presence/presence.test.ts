@@ -126,7 +126,7 @@ describe.each<{ name: string; open(): Promise<[Side, Side]> }>([
     expect(memberCount).toBe(12);
   });
 
-  test('names come back as they are, whatever stands in them', async () => {
+  test('names come back unchanged, whatever characters they contain', async () => {
     const [a, b] = await open();
     const odd = { userId: '__proto__', username: 'Zoë "x" \\ 日本\n' };
     await a.presence.join('odd', 'c1', odd);
@@ -205,7 +205,7 @@ describe('leases in Redis', () => {
     expect([...a.gone, ...b.gone].filter(({ room }) => room === 'renewed')).toEqual([]);
   });
 
-  test('after Redis lost everything the instances enter their members anew', async () => {
+  test('after Redis lost everything, the instances write their members again', async () => {
     await using server = await startRedis();
     const [a, b] = [await openRedisSide(server), await openRedisSide(server)];
     await a.presence.join('lost', 'c1', alice);

@@ -110,7 +110,7 @@ test('a room that nobody is in takes nothing and keeps nothing', async () => {
   expect(hub.roomCount).toBe(1);
 });
 
-test('a room that empties and fills within one turn starts anew', async () => {
+test('a room that empties and fills within one turn starts fresh', async () => {
   const a = member('a', 'r');
   deliver('r', 'old');
   hub.leave('r', a);

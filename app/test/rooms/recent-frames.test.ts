@@ -37,7 +37,7 @@ test('a room keeps so many frames, hands them out in order and in pieces, and fr
   expect(recent.bytes).toBe(0);
 });
 
-test('a frame that does not follow makes the room begin anew', () => {
+test('a frame that is not the next one makes the room start fresh', () => {
   const recent = createRecentFrames({ maxBytes: 1_000_000, maxFrames: 50 });
   const room = recent.openRoom();
   room.push(1, frame(10));

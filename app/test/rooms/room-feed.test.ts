@@ -156,7 +156,7 @@ async function run(script: readonly string[], options = { maxFrames: 5, size: 8 
   return { model, members: all, losses };
 }
 
-test('every member has every message once and in order, or was told', async () => {
+test('every member gets every message once and in order, or a gap notice', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
       const { model, members } = await run(script);
@@ -175,7 +175,7 @@ test('every member has every message once and in order, or was told', async () =
   );
 });
 
-test('nobody is told of a loss when there was none', async () => {
+test('nobody gets a gap notice when nothing was lost', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
       const calm = script.filter((step) => step !== 'rollback' && step !== 'flush');

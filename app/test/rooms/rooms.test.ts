@@ -57,7 +57,7 @@ describe('rooms', () => {
     expect(alice.all('message')).toHaveLength(1);
   });
 
-  test('a large room is told its size once a second, not of everyone who comes and goes', async () => {
+  test('a large room gets its size once a second instead of every join and leave', async () => {
     await using watcher = await connect(app1, { as: 'watcher' });
     await join(watcher, 'large');
     const begin = performance.now();
@@ -150,7 +150,7 @@ describe('rooms', () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  test('each connection is told the rooms that it is in itself', async () => {
+  test('list_rooms answers with the connection’s own rooms', async () => {
     await using alice = await connect(app1, { as: 'alice' });
     await using other = await connect(app1, { as: 'alice' });
     await join(alice, 'own:1');

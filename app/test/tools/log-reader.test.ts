@@ -70,7 +70,7 @@ test('keeps out what is older than the span that was asked for', async () => {
   expect(shown.map((line) => /\d+ ago/.exec(line)?.[0])).toEqual(['500 ago', '1 ago']);
 });
 
-test('gives each instance a colour of its own where colours are wanted, and none otherwise', async () => {
+test('gives each instance its own colour with --color, and none without', async () => {
   const lines = [1, 2, 3].map((number) => app(`app${number}`, number, 'info', 'hello'));
   const coloured = (await read(lines, '--color')).map((line) => line.split('app')[0]?.split('m').at(-2));
   expect(new Set(coloured).size).toBe(3);

@@ -10,7 +10,7 @@ export interface InstanceView {
   state: string;
   /** Undefined when it does not answer. */
   sample: Sample | undefined;
-  /** How many it has sent away since it began to; 0 when nobody is leaving. */
+  /** How many connections it has asked to reconnect since the drain began; 0 when it does not drain. */
   sentAway: number;
 }
 

@@ -29,7 +29,7 @@ export function render(line: Line, columns: number, color: boolean): string {
 const columnsOf = (character: string) => ((character.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1);
 
 export interface Screen {
-  /** Draws the lines from the top, and anew after the size has changed. */
+  /** Draws the lines from the top; draws them again when the size has changed. */
   draw(lines: readonly Line[]): void;
   resize(rows: number, columns: number): void;
   readonly rows: number;

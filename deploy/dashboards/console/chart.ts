@@ -32,7 +32,7 @@ const STEPS: Partial<Record<Unit, number[]>> = {
 /** All charts show the time that the mouse is at. */
 const sync = uPlot.sync('console');
 
-/** @param zoom is told the part that was selected, in seconds since the epoch */
+/** @param zoom gets the selected range, in seconds since the epoch */
 export function createChart(panel: Panel, zoom: (from: number, to: number) => void): Chart {
   const canvas = h('div', { className: 'chart-canvas' });
   const legend = h('ul', { className: 'legend' });

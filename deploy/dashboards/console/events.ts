@@ -246,7 +246,7 @@ function tellRoll(roll: readonly End[], rebalances: readonly Rebalance[], histor
   ];
 }
 
-/** Each is looked at at a time of its own: others may have had the first clients when one was last seen to be well. */
+/** Prometheus scrapes each instance at a different time: others may have taken the first clients before one was last scraped. */
 const justBefore = (began: number, { step }: History) => began - 2 * step;
 
 /** What the instances saw, between two times, of so many clients that had to move. */

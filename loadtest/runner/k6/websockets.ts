@@ -71,7 +71,7 @@ export class WebSocket {
   }
 
   close(code: number = NORMAL, reason = ''): void {
-    // k6 would wait for good; here whoever wrote the script hears of it.
+    // k6 would wait forever; here the script gets an error.
     if (this.readyState === WebSocket.CONNECTING) throw new Error('close() while CONNECTING blocks the VU in k6');
     if (code !== NORMAL && !(code >= 3000 && code <= 4999)) throw new Error(`InvalidAccessError: code ${code}`);
     if (this.readyState !== WebSocket.OPEN) return;
@@ -162,6 +162,6 @@ export class WebSocket {
 
 function mapTags(tags: Record<string, string | number | boolean> = {}): Tags {
   const text = Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, String(value)]));
-  // As in k6 the name stands in for the URL.
+  // As in k6, the name replaces the URL.
   return 'name' in text ? { ...text, url: text['name'] ?? '' } : text;
 }
