@@ -7,12 +7,12 @@ export const deploy: Dashboard = {
   description: 'What each instance does during a rolling restart or a crash, and what happens to its clients.',
   rows: [
     {
-      question: 'Which instance is at what?',
+      question: 'What is each instance doing?',
       panels: [
         {
           id: 'deploy-states',
           title: 'States',
-          question: 'What has each of them been doing?',
+          question: 'What has each instance been doing?',
           description:
             'down: does not answer Prometheus. draining: from SIGTERM until the next process starts. not ready: starting, or waiting for Redis. In a deploy one instance drains at a time.',
           kind: 'states',
@@ -25,18 +25,18 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-now',
           title: 'Now',
-          question: 'How far is each of them?',
+          question: 'How far along is each instance?',
           description:
             'State, connections, draining connections, frames delivered and uptime of each instance. After a deploy no uptime is longer than the time since the deploy.',
           kind: 'table',
           queries: [
             { expr: state(), legend: 'State', unit: 'state' },
             { expr: 'sum by (instance) (ws_connections)', legend: 'Connections' },
-            { expr: 'sum by (instance) (ws_drain_remaining)', legend: 'Left to move' },
+            { expr: 'sum by (instance) (ws_drain_remaining)', legend: 'Draining' },
             { expr: rateBy('instance', 'ws_messages_delivered_total'), legend: 'Delivered', unit: 'perSecond' },
             {
               expr: 'time() - max by (instance) (process_start_time_seconds{job="app"})',
-              legend: 'Running for',
+              legend: 'Uptime',
               unit: 'seconds',
             },
           ],
@@ -61,7 +61,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-opened',
           title: 'Connections opened',
-          question: 'How often did clients come?',
+          question: 'How many connections were opened?',
           description:
             'All connections opened in the time range: new clients, clients that moved, and the handshakes that test each instance. In a rolling restart a client moves each time its instance is replaced, and perhaps once more in the rebalance at the end; the events list has the figures of the rolling restart alone. An estimate: Prometheus extrapolates, and may miss a counter reset.',
           kind: 'stat',
@@ -72,7 +72,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-recovered',
           title: 'Rooms resumed',
-          question: 'Did they find their place?',
+          question: 'Did clients resume?',
           description:
             'Joins that resumed at the member’s position, in the time range (an estimate, see Connections opened). One per room and move of a client; new clients and test handshakes resume nothing.',
           kind: 'stat',
@@ -93,7 +93,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-gaps-told',
           title: 'Histories not continued',
-          question: 'Was anybody told of a gap?',
+          question: 'Did anyone get a gap event?',
           description: 'Room histories that could not be continued, in this time range. 0 unless Redis lost data.',
           kind: 'stat',
           queries: [{ expr: inRange('ws_gaps_told_total'), legend: 'gaps' }],
@@ -103,7 +103,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-cut',
           title: 'Closed by the drain',
-          question: 'Did clients obey?',
+          question: 'Did the drain have to close connections?',
           description:
             'Connections that a drain had to close with 1012, in this time range: plain WebSocket clients, which reconnect all the same. The kit’s client closes them itself.',
           kind: 'stat',
@@ -143,7 +143,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-opened-by-instance',
           title: 'Connections opened',
-          question: 'How fast do they come back?',
+          question: 'How fast do clients come back?',
           description: 'Per second, by the instance that accepted them. A small drain hands out 40 slots per second.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'ws_connections_opened_total'), legend: '{{instance}}' }],
@@ -154,12 +154,12 @@ export const deploy: Dashboard = {
       ],
     },
     {
-      question: 'Do they find their place?',
+      question: 'Do clients resume?',
       panels: [
         {
           id: 'deploy-resumes',
           title: 'Joins, by result',
-          question: 'Does the history go on?',
+          question: 'Does the history continue?',
           description:
             'Per second: none for new members, recovered for members that resume. rewound and gap stay at 0.',
           kind: 'timeseries',
@@ -171,7 +171,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-replayed',
           title: 'Missed messages replayed',
-          question: 'How much had they missed?',
+          question: 'How much had clients missed?',
           description:
             'Missed messages per second that were replayed to members who resumed, by instance. A burst in a deploy.',
           kind: 'timeseries',
@@ -183,7 +183,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-gaps',
           title: 'Gap events, by reason',
-          question: 'Why could a history not go on?',
+          question: 'Why could a history not continue?',
           description: 'Room histories per second that could not be continued. 0.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_gaps_told_total'), legend: '{{reason}}' }],
@@ -194,12 +194,12 @@ export const deploy: Dashboard = {
       ],
     },
     {
-      question: 'Is anybody refused or late?',
+      question: 'Are clients refused or late?',
       panels: [
         {
           id: 'deploy-refused',
           title: 'Handshakes refused, by reason',
-          question: 'Does a draining instance refuse somebody?',
+          question: 'Does a draining instance refuse clients?',
           description:
             'Per second. NGINX retries DRAINING on the next instance within the same request; nothing else grows in a deploy.',
           kind: 'timeseries',
@@ -211,7 +211,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-lateness',
           title: 'Slot lateness',
-          question: 'Do clients leave at their slots?',
+          question: 'Do clients leave in their slots?',
           description:
             'Time from a draining connection’s slot until it closed. Below DRAIN_GRACE, after which it is closed with 1012; 0 without a drain.',
           kind: 'timeseries',
@@ -266,7 +266,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-latency',
           title: 'Delivery latency',
-          question: 'Does anybody notice?',
+          question: 'Do clients notice?',
           description: 'From the publisher’s instance until queued for the members on any instance. p99 below 50 ms.',
           kind: 'timeseries',
           queries: [0.5, 0.99].map((q) => ({
@@ -280,7 +280,7 @@ export const deploy: Dashboard = {
         {
           id: 'deploy-refused-messages',
           title: 'Publishes refused',
-          question: 'Can members send all the time?',
+          question: 'Can members always publish?',
           description: 'Messages per second that were refused because Redis or the instance failed. 0.',
           kind: 'timeseries',
           queries: [

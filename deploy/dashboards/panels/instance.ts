@@ -18,7 +18,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-uptime',
           title: 'Uptime',
-          question: 'Since when does it run?',
+          question: 'How long has it been running?',
           description: 'Time since this process started. Since the last deploy.',
           kind: 'stat',
           queries: [{ expr: `time() - max(process_start_time_seconds{job="app", ${one}})`, legend: 'age' }],
@@ -29,7 +29,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-connections-now',
           title: 'Connections',
-          question: 'How many does it hold?',
+          question: 'How many connections does it have?',
           description: 'Open connections. About the same on every instance.',
           kind: 'stat',
           queries: [{ expr: `sum(ws_connections${of})`, legend: 'connections' }],
@@ -51,7 +51,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-canary',
           title: 'Canary',
-          question: 'Does it hear what is published?',
+          question: 'Does it receive what is published?',
           description: 'Age of the last canary message that arrived through Redis. Below 1 s.',
           kind: 'stat',
           queries: [{ expr: `max(ws_canary_age_seconds${of})`, legend: 'age' }],
@@ -75,12 +75,12 @@ export const instance: Dashboard = {
       ],
     },
     {
-      question: 'What does it carry?',
+      question: 'How much traffic does it carry?',
       panels: [
         {
           id: 'instance-connections',
           title: 'Connections',
-          question: 'Does it gain or lose?',
+          question: 'Does it gain or lose connections?',
           description: 'Open connections, and draining connections that are still open.',
           kind: 'timeseries',
           queries: [
@@ -94,7 +94,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-coming-and-going',
           title: 'Connections opened and closed',
-          question: 'Do they stay?',
+          question: 'Do connections last?',
           description: 'Per second. A burst when another instance drains or dies.',
           kind: 'timeseries',
           queries: [
@@ -120,7 +120,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-messages',
           title: 'Publishes and deliveries',
-          question: 'What does it pass on?',
+          question: 'What does it deliver?',
           description: 'Per second: messages that Redis stored, and frames queued for the members on this instance.',
           kind: 'timeseries',
           queries: [
@@ -134,7 +134,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-bytes',
           title: 'Bytes in and out',
-          question: 'How heavy is it?',
+          question: 'How much memory does it use?',
           description: 'Bytes per second of messages from clients, and of the frames queued for members.',
           kind: 'timeseries',
           queries: [
@@ -148,7 +148,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-resumes',
           title: 'Joins, by result',
-          question: 'Do members find their place here?',
+          question: 'Do clients resume here?',
           description:
             'Per second: none for new members, recovered for members that resume. rewound and gap stay at 0.',
           kind: 'timeseries',
@@ -218,7 +218,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-refused-handshakes',
           title: 'Handshakes refused',
-          question: 'Whom does it not let in?',
+          question: 'Which handshakes does it refuse?',
           description: 'Per second, by reason. NGINX retries DRAINING on the next instance within the same request.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', `ws_handshakes_refused_total${of}`), legend: '{{reason}}' }],
@@ -256,7 +256,7 @@ export const instance: Dashboard = {
       ],
     },
     {
-      question: 'Is its link to Redis well?',
+      question: 'Is its link to Redis healthy?',
       panels: [
         {
           id: 'instance-links',
@@ -284,7 +284,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-canary-age',
           title: 'Canary age',
-          question: 'Has it heard itself all the time?',
+          question: 'Has its canary always arrived?',
           description: 'Time since the last canary message arrived through Redis. Below 1 s.',
           kind: 'timeseries',
           queries: [{ expr: `max(ws_canary_age_seconds${of})`, legend: 'age' }],
@@ -300,7 +300,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-cpu',
           title: 'CPU',
-          question: 'Is there computing time left?',
+          question: 'Is there CPU to spare?',
           description: 'Of one core, which is all that an instance can use. Below 70 %.',
           kind: 'timeseries',
           queries: [
@@ -331,7 +331,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-gc',
           title: 'Garbage collection',
-          question: 'Does collecting cost much?',
+          question: 'Does garbage collection cost much?',
           description: 'Share of the time, by kind. Below 5 %.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('kind', `nodejs_gc_duration_seconds_sum{job="app", ${one}}`), legend: '{{kind}}' }],
@@ -343,7 +343,7 @@ export const instance: Dashboard = {
         {
           id: 'instance-files',
           title: 'Open files',
-          question: 'Is there a file left for each connection?',
+          question: 'Are there enough file descriptors?',
           description: 'Of the limit. Each connection uses one; well below 80 %.',
           kind: 'timeseries',
           queries: [

@@ -12,7 +12,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-ready',
           title: 'Instances ready',
-          question: 'Is there somebody to connect to?',
+          question: 'Can clients connect?',
           description:
             'Share of the instances that accept connections. 100 %, and one instance less for seconds in a deploy.',
           kind: 'stat',
@@ -41,7 +41,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-canary',
           title: 'Oldest canary',
-          question: 'Does every instance hear what is published?',
+          question: 'Does every instance receive what is published?',
           description:
             'Each instance publishes a canary message to itself every 0.8 s; this is the age of the oldest. Below 1 s.',
           kind: 'stat',
@@ -63,7 +63,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-unavailable',
           title: 'Publishes refused',
-          question: 'Can members send?',
+          question: 'Can members publish?',
           description:
             'Messages per second that were refused because Redis or the instance failed; clients resend them. 0.',
           kind: 'stat',
@@ -76,7 +76,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-alerts',
           title: 'Alerts firing',
-          question: 'Has something been noticed?',
+          question: 'Is an alert firing?',
           description: 'Alerts that are firing now. 0.',
           kind: 'stat',
           queries: [{ expr: 'count(ALERTS{alertstate="firing"}) or vector(0)', legend: 'firing' }],
@@ -91,7 +91,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-connections',
           title: 'Connections',
-          question: 'How many are there, and where?',
+          question: 'How many connections are there, and where?',
           description: 'Open connections by instance. About the same on every instance.',
           kind: 'timeseries',
           queries: [{ expr: 'sum by (instance) (ws_connections)', legend: '{{instance}}' }],
@@ -103,7 +103,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-coming-and-going',
           title: 'Connections opened and closed',
-          question: 'Do they stay?',
+          question: 'Do connections last?',
           description: 'Per second. Equal, with a burst of both in a deploy.',
           kind: 'timeseries',
           queries: [
@@ -146,7 +146,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-published',
           title: 'Publishes',
-          question: 'What did Redis take?',
+          question: 'What did Redis accept?',
           description: 'Messages per second that were stored, by the publisher’s instance.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'ws_messages_published_total'), legend: '{{instance}}' }],
@@ -170,7 +170,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-fan-out',
           title: 'Deliveries per message',
-          question: 'How far does a message go?',
+          question: 'How many members does a message reach?',
           description: 'Frames delivered per message published: the size of an average room.',
           kind: 'timeseries',
           queries: [
@@ -186,7 +186,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-bytes',
           title: 'Bytes in and out',
-          question: 'How heavy is it?',
+          question: 'How much memory does it use?',
           description: 'Bytes per second of messages from clients, and of the frames queued for members.',
           kind: 'timeseries',
           queries: [
@@ -220,7 +220,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-latency-by-instance',
           title: 'Delivery latency, p99 by instance',
-          question: 'Is one of them slow?',
+          question: 'Is one instance slow?',
           description: 'By the instance of the members. About the same on every instance.',
           kind: 'timeseries',
           queries: [
@@ -264,7 +264,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-refused-handshakes',
           title: 'Handshakes refused',
-          question: 'Who is not let in?',
+          question: 'Which handshakes are refused?',
           description: 'Per second, by reason. NGINX retries DRAINING on another instance.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_handshakes_refused_total'), legend: '{{reason}}' }],
@@ -275,7 +275,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-auth-failures',
           title: 'Tokens refused',
-          question: 'Is somebody forging, or a key wrong?',
+          question: 'Are tokens forged, or is a key wrong?',
           description: 'Per second, by reason. Some TOKEN_EXPIRED; TOKEN_INVALID only from forged tokens.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('reason', 'ws_auth_failures_total'), legend: '{{reason}}' }],
@@ -302,7 +302,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-closed',
           title: 'Connections closed by the server',
-          question: 'Whom do we send away?',
+          question: 'Which connections does the server close?',
           description:
             'Per second, by close code: 1012 drain, 1013 overloaded, 4000 heartbeat timeout, 4001 token expired, 4008 slow consumer, 4029 rate limited. 1012 only in a deploy.',
           kind: 'timeseries',
@@ -338,7 +338,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-event-loop',
           title: 'Event loop delay, p99',
-          question: 'Does an instance keep up?',
+          question: 'Does every instance keep up?',
           description: 'By instance, since the last scrape. Below 50 ms; the resolution is 10 ms.',
           kind: 'timeseries',
           queries: [
@@ -351,7 +351,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-cpu',
           title: 'CPU',
-          question: 'Is there computing time left?',
+          question: 'Is there CPU to spare?',
           description: 'By instance, of one core, which is all that an instance can use. Below 70 %.',
           kind: 'timeseries',
           queries: [{ expr: rateBy('instance', 'process_cpu_seconds_total{job="app"}'), legend: '{{instance}}' }],
@@ -373,7 +373,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-connection-limit',
           title: 'Connections vs. limit',
-          question: 'Would the others take over from one that dies?',
+          question: 'Could the others take over if one dies?',
           description: 'By instance, of MAX_CONNECTIONS. Low enough that the others can take over the clients of one.',
           kind: 'timeseries',
           queries: [
@@ -389,7 +389,7 @@ export const overview: Dashboard = {
         {
           id: 'overview-files',
           title: 'Open files vs. limit',
-          question: 'Is there a file left for each connection?',
+          question: 'Are there enough file descriptors?',
           description: 'By instance. Each connection uses one; well below 80 %.',
           kind: 'timeseries',
           queries: [

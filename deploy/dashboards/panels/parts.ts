@@ -47,7 +47,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-epochs',
           title: 'Rooms in a new epoch',
-          question: 'Is it the same Redis?',
+          question: 'Was Redis replaced?',
           description:
             'Rooms that started a new epoch in this time range, because Redis was restarted, failed over or emptied. 0.',
           kind: 'stat',
@@ -86,12 +86,12 @@ export const parts: Dashboard = {
       ],
     },
     {
-      question: 'What does Redis carry?',
+      question: 'How much traffic does Redis carry?',
       panels: [
         {
           id: 'parts-redis-commands',
           title: 'Commands',
-          question: 'How much is Redis asked?',
+          question: 'How many commands does Redis get?',
           description: 'Commands per second. A publish is one script of a few commands.',
           kind: 'timeseries',
           queries: [{ expr: `sum(${rate('redis_commands_processed_total')})`, legend: 'commands' }],
@@ -102,7 +102,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-redis-time',
           title: 'Time by command',
-          question: 'What does Redis spend its time on?',
+          question: 'Where does Redis spend its time?',
           description:
             'Share of the time, for the five most expensive commands. Redis uses one core: below 70 % in total.',
           kind: 'timeseries',
@@ -136,12 +136,12 @@ export const parts: Dashboard = {
       ],
     },
     {
-      question: 'Does Redis run out of something?',
+      question: 'Is Redis running out of something?',
       panels: [
         {
           id: 'parts-redis-memory',
           title: 'Memory vs. limit',
-          question: 'Does it fit?',
+          question: 'Is there memory to spare?',
           description:
             'Of maxmemory, at which publishes are refused. Levels off when histories reach HISTORY_SIZE or expire after HISTORY_TTL; well below 80 %.',
           kind: 'timeseries',
@@ -154,7 +154,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-redis-keys',
           title: 'Keys',
-          question: 'What does it hold?',
+          question: 'What does it keep in memory?',
           description: 'Keys in the database: histories, message ids, presence.',
           kind: 'timeseries',
           queries: [{ expr: 'sum(redis_db_keys)', legend: 'keys' }],
@@ -176,7 +176,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-redis-thrown-away',
           title: 'Evictions and rejected connections',
-          question: 'Does it give up data or clients?',
+          question: 'Does Redis evict keys or reject clients?',
           description: 'Per second: keys evicted for lack of memory (lost messages), and connections rejected. 0.',
           kind: 'timeseries',
           queries: [
@@ -190,12 +190,12 @@ export const parts: Dashboard = {
       ],
     },
     {
-      question: 'What does NGINX carry?',
+      question: 'How much traffic does NGINX carry?',
       panels: [
         {
           id: 'parts-nginx-connections',
           title: 'Connections',
-          question: 'How many are open?',
+          question: 'How many connections are open?',
           description:
             'Client connections by state; a WebSocket counts as writing. About the connections of all instances.',
           kind: 'timeseries',
@@ -211,7 +211,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-nginx-requests',
           title: 'Requests',
-          question: 'How much is it asked?',
+          question: 'How many requests does it get?',
           description: 'Requests per second, handshakes included. A burst in a deploy.',
           kind: 'timeseries',
           queries: [{ expr: `sum(${rate('nginx_http_requests_total')})`, legend: 'requests' }],
@@ -222,7 +222,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-nginx-dropped',
           title: 'Connections dropped',
-          question: 'Does it run out of something?',
+          question: 'Is it running out of something?',
           description: 'Per second: connections accepted but not handled, for lack of worker_connections or files. 0.',
           kind: 'timeseries',
           queries: [
@@ -243,7 +243,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-scrapes',
           title: 'Scrape duration',
-          question: 'Do the targets answer at once?',
+          question: 'Do the targets answer quickly?',
           description: 'The slowest target of each job. Far below the scrape timeout of 4 s.',
           kind: 'timeseries',
           queries: [{ expr: 'max by (job) (scrape_duration_seconds)', legend: '{{job}}' }],
@@ -254,7 +254,7 @@ export const parts: Dashboard = {
         {
           id: 'parts-series',
           title: 'Series by instance',
-          question: 'Does somebody make series?',
+          question: 'Which instance creates many series?',
           description: 'Samples per scrape, by target. A level line: clients cannot add series.',
           kind: 'timeseries',
           queries: [{ expr: 'max by (instance) (scrape_samples_scraped)', legend: '{{instance}}' }],
