@@ -8,6 +8,7 @@
  * Figures, for docs/capacity.md: what this machine does, with servers, Redis and clients on it.
  */
 import { cpus } from 'node:os';
+import { connects } from './connects.ts';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
 import { scripts } from './scripts.ts';
@@ -105,7 +106,7 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const figures: Readonly<Record<string, () => Promise<void>>> = { joins, wave, scripts };
+const figures: Readonly<Record<string, () => Promise<void>>> = { connects, joins, wave, scripts };
 
 async function runCase(name: string): Promise<void> {
   const comparison = comparisons[name];

@@ -24,12 +24,16 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-/** @param replace modules of app/src by name, and the file of this folder that replaces each */
+/**
+ * @param replace modules of app/src by name, and the file of this folder that replaces each
+ * @param main another server than the app; it prints `{"event": "listening", "port"}`
+ */
 export async function startServer(
   replace: Readonly<Record<string, string>> = {},
   env: Readonly<Record<string, string>> = {},
+  main = '../src/main.ts',
 ): Promise<BenchServer> {
-  const child = fork(path('../src/main.ts'), {
+  const child = fork(path(main), {
     execArgv: ['--import', path('inside.ts')],
     env: {
       PATH: process.env['PATH'],
