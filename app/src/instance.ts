@@ -104,8 +104,10 @@ export function createInstance(options: {
       hub.add(connection);
       metrics.connectionsOpened.inc();
       await withDeadline(rooms.open(connection), OPEN_DEADLINE_MS);
-      connection.send('connected', { clientId: connection.id, ...greeting });
-      connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
+      connection.batch(() => {
+        connection.send('connected', { clientId: connection.id, ...greeting });
+        connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
+      });
       if (draining) moveAway([connection]);
     },
 

@@ -117,6 +117,13 @@ export class Connection {
     this.#ws.send(encode(type, payload, id));
   }
 
+  /** Sends the messages of `write` with one system call. */
+  batch(write: () => void): void {
+    this.#socket.cork();
+    write();
+    this.#socket.uncork();
+  }
+
   /**
    * Writes whole frames directly to the socket, with one system call for all frames of an event-loop turn. The frames stay
    * in order with those of `ws.send` because permessage-deflate is off. `ws` does not know of them, so the state is

@@ -43,6 +43,8 @@ export function createRedisPresence(options: {
   const { link, logger, onGone } = options;
   /** What this instance has entered: room -> clientId -> member. */
   const local = new Map<string, Map<string, Member>>();
+  /** Rooms of `local` that Redis has on the list of the lease. */
+  const listed = new Set<string>();
   /** Joins that wait for a lease; a leave calls them off. */
   const waiting = new Set<string>();
   const keyOf = (room: string, clientId: string) => `${room} ${clientId}`;
@@ -56,11 +58,19 @@ export function createRedisPresence(options: {
   /** A backstop for a list whose lease was already buried. */
   const keepLeaseRooms = () => send('PEXPIRE', leaseRooms(lease), String(LEASE_ROOMS_TTL_MS));
 
+  /** Before the first entry under the lease: without it, nobody would remove the room's entries if this instance died. */
+  async function listRoom(room: string): Promise<void> {
+    const clients = local.get(room);
+    const listedUnder = lease;
+    await Promise.all([send('SADD', leaseRooms(lease), room), keepLeaseRooms()]);
+    // Unless the room was emptied or the lease lost meanwhile, which takes it off the list.
+    if (clients && local.get(room) === clients && lease === listedUnder) listed.add(room);
+  }
+
   async function enter(room: string, clientId: string, member: Member): Promise<Change> {
     const args = [clientId, member.userId, member.username, lease];
-    const [, , [changed, memberCount]] = await Promise.all([
-      send('SADD', leaseRooms(lease), room),
-      keepLeaseRooms(),
+    const [, [changed, memberCount]] = await Promise.all([
+      listed.has(room) ? undefined : listRoom(room),
       joinScript.run<[number, number]>(link.commands, roomKeys(room), args),
     ]);
     return { changed: changed === 1, memberCount };
@@ -130,6 +140,7 @@ export function createRedisPresence(options: {
       const [holds, ended, awayRooms] = await runRenew('held');
       if (!held || holds === 0) {
         lease = randomUUID();
+        listed.clear();
         await runRenew('new');
         held = true;
         const entries = [...local].flatMap(([room, clients]) =>
@@ -172,7 +183,10 @@ export function createRedisPresence(options: {
       waiting.delete(keyOf(room, clientId));
       const clients = local.get(room);
       clients?.delete(clientId);
-      if (clients?.size === 0) local.delete(room);
+      if (clients?.size === 0) {
+        local.delete(room);
+        listed.delete(room);
+      }
       try {
         const [{ memberCount, gone }] = await Promise.all([
           take(room, 'client', clientId, String(goodbye ? 0 : options.grace)),
