@@ -7,6 +7,9 @@ import { SECRET } from './tokens.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
+/** Starting takes CPU, of which suites that run side by side leave little. */
+const START_MS = 30_000;
+
 /** One line of the log. */
 export interface LogLine {
   event: string;
@@ -31,7 +34,7 @@ export interface App extends AsyncDisposable {
   readonly output: string;
   readonly exited: Promise<Exit>;
   /** The first line with this event that was or will be written, and that matches. */
-  log(event: string, matches?: (line: LogLine) => boolean): Promise<LogLine>;
+  log(event: string, matches?: (line: LogLine) => boolean, ms?: number): Promise<LogLine>;
   /** A request to the public listener, */
   public(path: string, init?: RequestInit): Promise<Answer>;
   /** and to the internal one. */
@@ -95,7 +98,7 @@ export async function spawnApp(
     get exited() {
       return within(exited, () => `the app to end:\n${output}`, 15_000);
     },
-    log(event: string, matches: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    log(event: string, matches: (line: LogLine) => boolean = () => true, ms?: number): Promise<LogLine> {
       const { promise, resolve, reject } = Promise.withResolvers<LogLine>();
       const look = () => {
         const found = lines.find((line) => line.event === event && matches(line));
@@ -107,7 +110,7 @@ export async function spawnApp(
         look();
         reject(new Error(`the app ended (${code ?? signal}) without ${event}:\n${output}`));
       });
-      return within(promise, () => `the log line ${event}:\n${output}`).finally(() => lookers.delete(look));
+      return within(promise, () => `the log line ${event}:\n${output}`, ms).finally(() => lookers.delete(look));
     },
     signal: (signal: NodeJS.Signals) => void child.kill(signal),
     stop() {
@@ -129,7 +132,7 @@ export async function spawnApp(
 /** Starts the app and waits until it listens. */
 export async function startApp(env: Record<string, string> = {}, nodeArgs: readonly string[] = []): Promise<App> {
   const app = await spawnApp(env, nodeArgs);
-  const listening = await app.log('listening').catch(async (error: unknown) => {
+  const listening = await app.log('listening', undefined, START_MS).catch(async (error: unknown) => {
     await app.kill();
     throw error;
   });

@@ -8,12 +8,15 @@ import type { TestCluster } from './test-cluster.ts';
 const root = resolve(import.meta.dirname, '../../..');
 const INSTANCES = ['app1', 'app2', 'app3'];
 
-/** It passes, with clients on all instances, each of which is replaced. */
-export async function expectLoadTestToPass(cluster: TestCluster): Promise<void> {
+/**
+ * It passes, with clients on all instances, each of which is replaced.
+ * @param duration of the load, longer than the rolling restart
+ */
+export async function expectLoadTestToPass(cluster: TestCluster, duration = '50s'): Promise<void> {
   // The limit of the gap is for a machine that runs other tests too; the long run has a strict one.
   const { code, stdout, stderr } = await cluster.make('loadtest', {
     ...{ CLIENTS: '30', ROOMS: '3', PER_VU: '1' },
-    ...{ DURATION: process.env['FULL'] ? '75s' : '50s', RESTART_AT: '2', GAP_P99: '1000' },
+    ...{ DURATION: process.env['FULL'] ? '90s' : duration, RESTART_AT: '2', GAP_P99: '1000' },
   });
   const [, file = ''] = /^Result: (\S+\.json)$/m.exec(stdout) ?? [];
   expect(file, stdout + stderr).not.toBe('');

@@ -148,6 +148,10 @@ export const trimmed: Scenario = {
       fleet.burst(12);
       await delay(100);
     }
+    const published = fleet.streams.map((stream) => stream.published);
+    await until('what was published meanwhile is stored', 30_000, () =>
+      fleet.streams.every(({ acknowledged }, index) => acknowledged >= (published[index] ?? 0)),
+    );
     comeBack(away);
     const judgement = await conclude(context, rig.redis);
     for (const member of fleet.members) {
