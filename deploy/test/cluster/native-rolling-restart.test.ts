@@ -76,24 +76,23 @@ test('rebalances what a repaired instance lacks, and drops nobody', async () => 
 });
 
 test('ends a roll that lost a message with exit code 1', async () => {
-  // The probe, and nothing else, overhears one message, also when a resume replays it.
+  // The probe, and nothing else, takes one message for another sender's. Its position counts as seen, so no resume brings
+  // it again; and the first message of all is no second copy, which the client would drop.
   const deaf = `
     if (process.argv[1].endsWith('probe.ts')) {
       const { parse } = JSON;
       let messages = 0;
-      let unheard;
       JSON.parse = (text) => {
         const value = parse(text);
-        if (value?.type !== 'message') return value;
-        if (++messages === 100) unheard = value.id;
-        return value.id === unheard ? { ...value, type: 'pong' } : value;
+        if (value?.type === 'message' && ++messages === 1) value.payload.from.userId = 'nobody';
+        return value;
       };
     }`;
   const { code, stdout, stderr } = await cluster.make('rolling-restart', {
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(deaf)}`,
   });
   expect(code).not.toBe(0);
-  expect(stdout).toMatch(/lost [1-9]\d*, duplicated 0, out of order 0/);
+  expect(stdout).toContain('lost 1, duplicated 0, out of order 0');
   expect(stderr).toContain('did not arrive exactly once and in order');
   expect((await cluster.status()).ok).toBe(true);
 });
