@@ -1,18 +1,113 @@
-/** The benchmarks' clients speak the protocol themselves: the kit's client would use up the CPU that is measured. */
-import { once } from 'node:events';
-import { WebSocket } from 'ws';
+/**
+ * The benchmarks' clients: WebSocket on bare TCP sockets. The kit's client, or `ws`, would use up the CPU that is measured.
+ * They believe the server: no answer is checked against the handshake's key, and every frame is taken as whole text.
+ */
+import { connect, type Socket } from 'node:net';
 import { type ServerMessageType, SUBPROTOCOL } from '../src/protocol.ts';
 
+const TEXT = 0x81;
+const CLOSE = 0x88;
+const PING = 0x89;
+const PONG = 0x8a;
+const HEAD_END = '\r\n\r\n';
+
+export class BenchSocket {
+  readonly #socket: Socket;
+  readonly #handle: (payload: Buffer) => void;
+  /** Of a frame that is not whole yet, or of the handshake's answer. */
+  #rest: Buffer = Buffer.alloc(0);
+  #opened: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
+
+  /** @param handle takes the payload of every frame; valid only during the call */
+  constructor(url: URL, token: string, handle: (payload: Buffer) => void) {
+    this.#handle = handle;
+    const host = url.hostname;
+    this.#socket = connect({ host, port: Number(url.port), noDelay: true });
+    this.#socket.write(
+      `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n' +
+        `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nAuthorization: Bearer ${token}${HEAD_END}`,
+    );
+    this.#socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    // Why it closed, `close` says.
+    this.#socket.on('error', () => undefined);
+    this.#socket.on('close', () => this.#opened?.reject(new Error('closed before the handshake was answered')));
+  }
+
+  /** Resolves when the handshake is answered. */
+  get opened(): Promise<void> {
+    return this.#opened?.promise ?? Promise.resolve();
+  }
+
+  send(text: string): void {
+    this.#socket.write(frame(TEXT, Buffer.from(text)));
+  }
+
+  onClose(handle: () => void): void {
+    this.#socket.on('close', handle);
+  }
+
+  /** Says goodbye with a close code. */
+  close(code: number): void {
+    this.#socket.end(frame(CLOSE, Buffer.from([code >> 8, code & 255])));
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    let bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
+    if (this.#opened) {
+      const end = bytes.indexOf(HEAD_END);
+      this.#rest = bytes;
+      if (end < 0) return;
+      if (bytes.toString('latin1', 9, 12) === '101') this.#opened.resolve();
+      else this.#opened.reject(new Error(bytes.toString('latin1')));
+      this.#opened = undefined;
+      bytes = bytes.subarray(end + HEAD_END.length);
+    }
+    const read = this.#readFrames(bytes);
+    this.#rest = bytes.subarray(read);
+  }
+
+  /** @returns how many bytes were whole frames */
+  #readFrames(bytes: Buffer): number {
+    for (let at = 0; ; ) {
+      let length = (bytes[at + 1] ?? 0) & 127;
+      let start = at + 2;
+      if (length === 126) {
+        start = at + 4;
+        length = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
+      } else if (length === 127) {
+        start = at + 10;
+        if (bytes.length >= start) length = bytes.readUInt32BE(at + 6);
+      }
+      if (start + length > bytes.length) return at;
+      const payload = bytes.subarray(start, start + length);
+      if (bytes[at] === TEXT) this.#handle(payload);
+      else if (bytes[at] === PING) this.#socket.write(frame(PONG, payload));
+      else this.#socket.end();
+      at = start + length;
+    }
+  }
+}
+
+/** Masked with zeros, which leaves the payload as it is. */
+function frame(head: number, payload: Buffer): Buffer {
+  const long = payload.length > 125;
+  const bytes = Buffer.alloc((long ? 8 : 6) + payload.length);
+  bytes[0] = head;
+  bytes[1] = 0x80 | (long ? 126 : payload.length);
+  if (long) bytes.writeUInt16BE(payload.length, 2);
+  payload.copy(bytes, bytes.length - payload.length);
+  return bytes;
+}
+
 /** @param handle takes every frame from the first on: the greeting may come with the handshake's answer */
-export async function openSocket(url: string, token: string, handle: (frame: Buffer) => void): Promise<WebSocket> {
-  const socket = new WebSocket(url, SUBPROTOCOL, {
-    headers: { Authorization: `Bearer ${token}` },
-    perMessageDeflate: false,
-  });
-  socket.on('message', handle);
-  await once(socket, 'open');
-  // What becomes of it, `close` says.
-  socket.on('error', () => undefined);
+export async function openSocket(url: string, token: string, handle: (frame: Buffer) => void): Promise<BenchSocket> {
+  const socket = new BenchSocket(new URL(url), token, handle);
+  await socket.opened;
   return socket;
 }
 

@@ -2,9 +2,8 @@
  * How many clients connect and join a room in a second, on an instance that has just started, against a bare ws server.
  * Both are measured in turns, so that what happens to the machine happens to both.
  */
-import type { WebSocket } from 'ws';
 import { percentile } from '../tools/lib/percentile.ts';
-import { frameTest, openSocket } from './client.ts';
+import { type BenchSocket, frameTest, openSocket } from './client.ts';
 import { withRedis } from './redis.ts';
 import { type BenchServer, startServer, tokenFor } from './server.ts';
 
@@ -29,7 +28,7 @@ const isGreeting = frameTest('authenticated');
 const isJoined = frameTest('joined_room');
 const isError = frameTest('error');
 
-async function connectAndJoin(url: string, token: string, room: string): Promise<WebSocket> {
+async function connectAndJoin(url: string, token: string, room: string): Promise<BenchSocket> {
   const greeted = Promise.withResolvers<void>();
   const joined = Promise.withResolvers<void>();
   const socket = await openSocket(url, token, (frame) => {
@@ -44,7 +43,7 @@ async function connectAndJoin(url: string, token: string, room: string): Promise
 }
 
 async function measure(server: BenchServer, tokens: readonly string[], { clients, rooms }: Shape): Promise<Measured> {
-  const sockets: WebSocket[] = [];
+  const sockets: BenchSocket[] = [];
   let next = 0;
   const cpu = await server.cpu();
   const begin = performance.now();

@@ -1,8 +1,7 @@
 /** Everyone joins one room at once: how many joins one instance answers in a second. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WebSocket } from 'ws';
 import { percentile } from '../tools/lib/percentile.ts';
-import { frameTest, openAll, openSocket } from './client.ts';
+import { type BenchSocket, frameTest, openAll, openSocket } from './client.ts';
 import { withRedis } from './redis.ts';
 import { startServer, tokenFor } from './server.ts';
 
@@ -19,7 +18,7 @@ const isError = frameTest('error');
 class Client {
   #isAnswer = isGreeting;
   #answered = Promise.withResolvers<void>();
-  #socket: WebSocket | undefined;
+  #socket: BenchSocket | undefined;
 
   async open(url: string, token: string): Promise<void> {
     this.#socket = await openSocket(url, token, (frame) => {

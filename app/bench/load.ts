@@ -1,6 +1,5 @@
 /** A closed loop of clients: each publisher sends its next message when its last is acknowledged. */
-import type { WebSocket } from 'ws';
-import { frameTest, openAll, openSocket } from './client.ts';
+import { type BenchSocket, frameTest, openAll, openSocket } from './client.ts';
 import { tokenFor } from './server.ts';
 
 export interface Shape {
@@ -30,7 +29,7 @@ export async function connectLoad(origin: string, { rooms, members, publishers }
   let wanted = 0;
   let finish: (() => void) | undefined;
 
-  async function join(index: number): Promise<WebSocket> {
+  async function join(index: number): Promise<BenchSocket> {
     const room = `room${index % rooms}`;
     const joined = Promise.withResolvers<void>();
     const frame = JSON.stringify({ type: 'chat', payload: { room, content: CONTENT } });

@@ -4,14 +4,13 @@
  * none of their rooms, so that what they missed is read from Redis.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WebSocket } from 'ws';
 import { createBackoff } from '../client/src/backoff.ts';
 import type { Position, ServerMessages } from '../src/protocol.ts';
 import { type Rig, startRig } from '../test/faults/rig.ts';
 import { within } from '../test/harness/process.ts';
 import { tokenFor } from '../test/harness/tokens.ts';
 import { percentile } from '../tools/lib/percentile.ts';
-import { frameTest, openAll, openSocket } from './client.ts';
+import { type BenchSocket, frameTest, openAll, openSocket } from './client.ts';
 import { redisCpu } from './redis.ts';
 
 const CLIENTS = 3000;
@@ -73,7 +72,7 @@ class Member {
   readonly #room: string;
   readonly #backoff = createBackoff({ base: 1000, cap: 30_000, random: Math.random });
   readonly #back = Promise.withResolvers<Back>();
-  #socket: WebSocket | undefined;
+  #socket: BenchSocket | undefined;
   #instanceId = '';
   /** That it goes on from: it stays where it joined first. */
   #position: Position | undefined;
@@ -108,7 +107,7 @@ class Member {
         joined.resolve();
       }
     });
-    socket.on('close', () => {
+    socket.onClose(() => {
       if (this.#slotAt === undefined && !this.#over) this.#comeBackIn(this.#backoff.next());
     });
     socket.send(JSON.stringify({ type: 'join_room', payload: { room: this.#room } }));
@@ -153,7 +152,7 @@ class Member {
       } else if (isMessage(frame)) missing -= 1;
       if (missing === 0) resumed.resolve();
     });
-    socket.on('close', () => ended.reject(new Error('closed before it had resumed')));
+    socket.onClose(() => ended.reject(new Error('closed before it had resumed')));
     socket.send(JSON.stringify({ type: 'join_room', payload: { room: this.#room, position: this.#position } }));
     await Promise.race([resumed.promise, ended.promise]);
     // Make before break, as the kit's client.

@@ -152,6 +152,13 @@ export function readTimestamp(body: Uint8Array): number | undefined {
   return timestamp;
 }
 
+const PRESENCE_BEGIN = new TextEncoder().encode('{"type":"user_');
+
+/** Whether a body is `user_joined` or `user_left`, read without parsing JSON. */
+export function isPresenceEvent(body: Uint8Array): boolean {
+  return PRESENCE_BEGIN.every((byte, index) => body[index] === byte);
+}
+
 /** The end of an open message: its position. */
 export function closeBody(position?: Position): string {
   return position ? `,"position":{"epoch":${JSON.stringify(position.epoch)},"offset":${position.offset}}}}` : '}}';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { closeCodes, comebackAfter } from '../src/close-codes.ts';
-import { encode, MAX_ID_LENGTH, parseClientMessage, ROOM_PATTERN } from '../src/protocol.ts';
+import { encode, isPresenceEvent, MAX_ID_LENGTH, parseClientMessage, ROOM_PATTERN } from '../src/protocol.ts';
 
 test.for<[string, string, object]>([
   ['an envelope', '{"type":"chat","payload":{"content":"hi"}}', { type: 'chat', payload: { content: 'hi' } }],
@@ -121,4 +121,14 @@ test.for<[number, string]>([
   [4999, 'never'],
 ])('after %d a client comes back: %s', ([code, comeback]) => {
   expect(comebackAfter(code)).toBe(comeback);
+});
+
+test('a presence event is told from other frames', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const who = { room: 'r', userId: 'u', username: 'u' };
+  for (const type of ['user_joined', 'user_left'] as const) {
+    expect(isPresenceEvent(bytes(encode(type, { ...who, memberCount: 1 })))).toBe(true);
+  }
+  expect(isPresenceEvent(bytes(encode('typing', { ...who, isTyping: true })))).toBe(false);
+  expect(isPresenceEvent(bytes(''))).toBe(false);
 });

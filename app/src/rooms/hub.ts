@@ -4,6 +4,9 @@
  *
  * Fan-out: frames are queued per room. Once per turn of the event loop, each member gets all queued frames in one
  * write, because system calls are what fan-out costs. The members share the bytes.
+ *
+ * Presence events are patient: in a room that fills, each would be a write to every member. The first goes with its turn;
+ * the others wait for the room's next message, or up to PATIENCE_MS.
  */
 export interface HubMember {
   readonly id: string;
@@ -11,11 +14,17 @@ export interface HubMember {
   write(frames: Buffer): void;
 }
 
+/** How long a patient frame may wait. */
+const PATIENCE_MS = 100;
+
 interface Room<M> {
   readonly members: Set<M>;
-  /** The frames of this turn, and for each the id of the member that must not get it, if any. */
+  /** The frames that are queued, and for each the id of the member that must not get it, if any. */
   frames: Buffer[];
   except: (string | undefined)[];
+  /** Members that joined when frames were queued: how many, which they do not get. */
+  late: Map<M, number> | undefined;
+  flushedAt: number;
 }
 
 export interface Hub<M extends HubMember> {
@@ -25,25 +34,41 @@ export interface Hub<M extends HubMember> {
   add(connection: M): void;
   /** Removes the connection, which must have left its rooms. */
   remove(connection: M): void;
-  /** @returns whether it is the room's first member on this instance */
+  /** The member gets no frames from before. @returns whether it is the room's first member on this instance */
   join(room: string, member: M): boolean;
-  /** @returns whether it was the room's last member on this instance */
+  /** The member gets the frames from before. @returns whether it was the room's last member on this instance */
   leave(room: string, member: M): boolean;
-  /** Queues one frame for every member of the room but `except`; @returns how many will get it. */
-  deliver(room: string, frame: Buffer, except?: string): number;
-  /** Writes everything that is queued now. */
-  flush(): void;
+  /**
+   * Queues one frame for every member of the room but `except`; @returns how many will get it.
+   * @param patient it may wait for others
+   */
+  deliver(room: string, frame: Buffer, except?: string, patient?: boolean): number;
 }
 
 export function createHub<M extends HubMember>(): Hub<M> {
   const connections = new Map<string, M>();
   const rooms = new Map<string, Room<M>>();
-  let waiting: Room<M>[] = [];
+  /** Rooms that are flushed at the end of the turn. */
+  const due = new Set<Room<M>>();
+  /** Rooms that are flushed when the oldest patient frame has waited long enough. */
+  const held = new Set<Room<M>>();
 
-  function flush(): void {
-    const due = waiting;
-    waiting = [];
-    for (const room of due) flushRoom(room);
+  function flushAll(queue: Set<Room<M>>): void {
+    const all = [...queue];
+    queue.clear();
+    for (const room of all) flush(room);
+  }
+
+  function schedule(room: Room<M>, patient: boolean): void {
+    if (due.has(room)) return;
+    if (patient && performance.now() - room.flushedAt < PATIENCE_MS) {
+      if (held.size === 0) setTimeout(flushAll, PATIENCE_MS, held).unref();
+      held.add(room);
+      return;
+    }
+    // setImmediate, not nextTick, so that frames from all sockets read in this turn share a write.
+    if (due.size === 0) setImmediate(flushAll, due);
+    due.add(room);
   }
 
   return {
@@ -55,56 +80,67 @@ export function createHub<M extends HubMember>(): Hub<M> {
     remove: (connection) => void connections.delete(connection.id),
     join(name, member) {
       const room = rooms.get(name);
-      if (room) {
-        // A member gets no frames from before its join.
-        flushRoom(room);
-        room.members.add(member);
-        return false;
+      if (!room) {
+        const members = new Set([member]);
+        rooms.set(name, { members, frames: [], except: [], late: undefined, flushedAt: -PATIENCE_MS });
+        return true;
       }
-      rooms.set(name, { members: new Set([member]), frames: [], except: [] });
-      return true;
+      if (room.members.has(member)) return false;
+      room.members.add(member);
+      if (room.frames.length > 0) {
+        room.late ??= new Map();
+        room.late.set(member, room.frames.length);
+      }
+      return false;
     },
     leave(name, member) {
       const room = rooms.get(name);
-      if (!room?.members.has(member)) return false;
-      flushRoom(room);
-      room.members.delete(member);
-      if (room.members.size > 0) return false;
-      rooms.delete(name);
-      return true;
+      if (!room?.members.delete(member)) return false;
+      if (room.members.size === 0) rooms.delete(name);
+      const frames = framesFor(room, member);
+      room.late?.delete(member);
+      if (frames.length > 0) member.write(join(frames));
+      return room.members.size === 0;
     },
-    deliver(name, frame, except) {
+    deliver(name, frame, except, patient = false) {
       const room = rooms.get(name);
       if (!room) return 0;
-      if (room.frames.length === 0) {
-        // setImmediate, not nextTick, so that frames from all sockets read in this turn share a write.
-        if (waiting.push(room) === 1) setImmediate(flush);
-      }
       room.frames.push(frame);
       room.except.push(except);
+      schedule(room, patient);
       const excepted = except === undefined ? undefined : connections.get(except);
       return room.members.size - (excepted && room.members.has(excepted) ? 1 : 0);
     },
-    flush,
   };
 }
 
-function flushRoom(room: Room<HubMember>): void {
-  const { frames, except } = room;
+function flush<M extends HubMember>(room: Room<M>): void {
+  const { frames, except, late } = room;
   if (frames.length === 0) return;
+  room.flushedAt = performance.now();
   room.frames = [];
   room.except = [];
+  room.late = undefined;
   const all = join(frames);
   const excepted = new Set(except);
   excepted.delete(undefined);
   for (const member of room.members) {
-    if (excepted.has(member.id)) {
-      const own = frames.filter((_, index) => except[index] !== member.id);
+    if (late?.has(member) || excepted.has(member.id)) {
+      const own = framesFor({ frames, except, late }, member);
       if (own.length > 0) member.write(join(own));
     } else {
       member.write(all);
     }
   }
+}
+
+/** Of the queued frames, those that the member gets. */
+function framesFor<M extends HubMember>(
+  { frames, except, late }: Pick<Room<M>, 'frames' | 'except' | 'late'>,
+  member: M,
+): Buffer[] {
+  const since = late?.get(member) ?? 0;
+  return frames.filter((_, index) => index >= since && except[index] !== member.id);
 }
 
 function join(frames: readonly Buffer[]): Buffer {

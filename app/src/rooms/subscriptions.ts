@@ -10,7 +10,7 @@ import { withDeadline } from '../deadline.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Throughput } from '../observability/throughput.ts';
-import { encode, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from '../protocol.ts';
+import { encode, isPresenceEvent, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from '../protocol.ts';
 import { isAllowed } from './authorize.ts';
 import type { Hub } from './hub.ts';
 import type { RecentFrames } from './recent-frames.ts';
@@ -81,8 +81,8 @@ export function createSubscriptions(options: {
   /** Whether single messages are logged. Read once, because the fan-out path cannot afford to ask each time. */
   const tracing = logger.isLevelEnabled('debug');
 
-  function deliver(name: string, frame: Buffer, except?: string): number {
-    const receivers = hub.deliver(name, frame, except);
+  function deliver(name: string, frame: Buffer, except?: string, patient?: boolean): number {
+    const receivers = hub.deliver(name, frame, except, patient);
     metrics.messagesDelivered.inc(receivers);
     metrics.deliveredBytes.inc(receivers * frame.length);
     throughput.delivered(receivers);
@@ -187,7 +187,8 @@ export function createSubscriptions(options: {
         }
         channels.get(name)?.feed?.handleMessage(position, body);
       },
-      handleAnnouncement: (name, body, except) => void deliver(name, encodeTextFrame(body), except),
+      handleAnnouncement: (name, body, except) =>
+        void deliver(name, encodeTextFrame(body), except, isPresenceEvent(body)),
       handleRestored: () => syncAll(),
     },
   };

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createHub, type Hub } from '../../src/rooms/hub.ts';
 
 interface Fake {
@@ -138,19 +138,89 @@ test('a member that leaves from inside its own write takes nothing from the othe
   expect(others.map(({ writes }) => writes)).toEqual([['x'], ['x']]);
 });
 
-test('flush writes at once and the turn does not write again', async () => {
-  const a = member('a', 'r');
-  deliver('r', 'x');
-  hub.flush();
-  expect(a.writes).toEqual(['x']);
-  await turn();
-  expect(a.writes).toEqual(['x']);
-});
-
 test('rooms with names that objects have by nature are rooms', async () => {
   const a = member('a', '__proto__', 'constructor');
   deliver('__proto__', '1');
   deliver('constructor', '2');
   await turn();
   expect(a.writes).toEqual(['1', '2']);
+});
+
+describe('patient frames', () => {
+  const patient = (text: string, except?: string) => hub.deliver('r', Buffer.from(text), except, true);
+  /** Until no timer is due. */
+  const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('the first goes with its turn, and the next ones wait for each other', async () => {
+    const a = member('a', 'r');
+    patient('1');
+    await later(1);
+    expect(a.writes).toEqual(['1']);
+    for (const text of ['2', '3']) {
+      patient(text);
+      await later(30);
+    }
+    expect(a.writes).toEqual(['1']);
+    await later(100);
+    expect(a.writes).toEqual(['1', '23']);
+  });
+
+  test('none waits longer than 100 ms', async () => {
+    const a = member('a', 'r');
+    patient('1');
+    await later(1);
+    patient('2');
+    await later(99);
+    expect(a.writes).toEqual(['1']);
+    await later(1);
+    expect(a.writes).toEqual(['1', '2']);
+  });
+
+  test('a message takes them along, in order', async () => {
+    const a = member('a', 'r');
+    patient('1');
+    await later(1);
+    patient('2');
+    deliver('r', 'message');
+    patient('3');
+    await later(1);
+    expect(a.writes).toEqual(['1', '2message3']);
+    await later(1000);
+    expect(a.writes).toHaveLength(2);
+  });
+
+  test('each member gets those from its time in the room, without its own', async () => {
+    const a = member('a', 'r');
+    patient('0');
+    await later(1);
+    const b = member('b', 'r');
+    patient('b', 'b');
+    const c = member('c', 'r');
+    patient('c', 'c');
+    hub.leave('r', b);
+    expect(b.writes).toEqual(['c']);
+    patient('-b');
+    await later(100);
+    expect([a.writes, b.writes, c.writes]).toEqual([['0', 'bc-b'], ['c'], ['-b']]);
+  });
+
+  test('a member that comes again gets nothing twice', async () => {
+    const a = member('a', 'r');
+    member('b', 'r');
+    patient('1');
+    await later(1);
+    patient('2');
+    hub.leave('r', a);
+    hub.join('r', a);
+    patient('3');
+    await later(100);
+    expect(a.writes).toEqual(['1', '2', '3']);
+  });
 });
