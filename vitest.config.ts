@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
-const patient = { testTimeout: 180_000, hookTimeout: 300_000 };
+/** What a test waits for is there well before this: see app/test/harness/process.ts. */
+const expects = { expect: { poll: { timeout: 8000 } } };
+const patient = { ...expects, testTimeout: 180_000, hookTimeout: 300_000 };
 /** Whole clusters, browsers and load: each file has ports, folders and names of its own. */
 const heavy = { ...patient, maxWorkers: 2, maxConcurrency: 3, sequence: { groupOrder: 1 } };
 
@@ -14,6 +16,7 @@ export default defineConfig({
           name: 'app',
           include: ['app/test/**/*.test.ts', 'app/client/test/**/*.test.ts'],
           exclude: ['app/test/browser/**', 'app/test/faults/**'],
+          ...expects,
           testTimeout: 20_000,
           hookTimeout: 20_000,
           // They mostly wait.

@@ -103,11 +103,10 @@ export function createInstance(options: {
     async open(connection) {
       hub.add(connection);
       metrics.connectionsOpened.inc();
-      await withDeadline(rooms.open(connection), OPEN_DEADLINE_MS);
-      connection.batch(() => {
-        connection.send('connected', { clientId: connection.id, ...greeting });
-        connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
-      });
+      const opening = rooms.open(connection);
+      if (opening !== undefined) await withDeadline(opening, OPEN_DEADLINE_MS);
+      connection.send('connected', { clientId: connection.id, ...greeting });
+      connection.send('authenticated', { ...memberOf(connection), expiresAt: connection.user.expiresAt });
       if (draining) moveAway([connection]);
     },
 

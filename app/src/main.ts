@@ -21,6 +21,7 @@ import { createLogger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { createThroughput } from './observability/throughput.ts';
 import { createPresence } from './presence/create-presence.ts';
+import { createDirectMessages, type DirectMessages } from './rooms/direct-messages.ts';
 import { createHub } from './rooms/hub.ts';
 import { createPresenceEvents, type PresenceEvents } from './rooms/presence-events.ts';
 import { createPublisher } from './rooms/publisher.ts';
@@ -28,6 +29,7 @@ import { createRecentFrames } from './rooms/recent-frames.ts';
 import { createRooms } from './rooms/rooms.ts';
 import { createSubscriptions, type Subscriptions } from './rooms/subscriptions.ts';
 import { createTimerWheel } from './timer-wheel.ts';
+import { createTurnEnd } from './turn-end.ts';
 
 /** sysexits.h: the configuration is wrong. */
 const EX_CONFIG = 78;
@@ -52,13 +54,17 @@ const logger = createLogger({ instanceId: config.INSTANCE_ID, level: config.LOG_
 const metrics = createMetrics(metricLabels);
 const throughput = createThroughput();
 const wheel = createTimerWheel();
+const turnEnd = createTurnEnd();
 
 // Between the instances.
 const { broker, link } = await createBroker({
   config,
   handlers: {
     handleMessage: (...message) => subscriptions.brokerHandlers.handleMessage(...message),
-    handleAnnouncement: (...announcement) => subscriptions.brokerHandlers.handleAnnouncement(...announcement),
+    handleAnnouncement(room, body, except) {
+      if (room === directMessages.channel) directMessages.handleAnnouncement(body);
+      else subscriptions.brokerHandlers.handleAnnouncement(room, body, except);
+    },
     handleRestored: () => subscriptions.brokerHandlers.handleRestored(),
   },
   metrics,
@@ -67,11 +73,25 @@ const { broker, link } = await createBroker({
 const presence = createPresence({ config, link, onGone: (...gone) => presenceEvents.handleGone(...gone), logger });
 
 // On this instance.
-const hub = createHub<Connection>();
+const hub = createHub<Connection>(turnEnd);
 const recent = createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE });
-const subscriptions: Subscriptions = createSubscriptions({ config, hub, broker, recent, metrics, throughput, logger });
+function handleDelivered(receivers: number, frame: Buffer): void {
+  metrics.messagesDelivered.inc(receivers);
+  metrics.deliveredBytes.inc(receivers * frame.length);
+  throughput.delivered(receivers);
+}
+const directMessages: DirectMessages = createDirectMessages({ broker, hub, handleDelivered });
+const subscriptions: Subscriptions = createSubscriptions({
+  config,
+  hub,
+  broker,
+  recent,
+  metrics,
+  handleDelivered,
+  logger,
+});
 const presenceEvents: PresenceEvents = createPresenceEvents({ config, broker, presence, logger });
-const publisher = createPublisher({ config, broker, metrics, logger });
+const publisher = createPublisher({ config, broker, directMessages, metrics, logger });
 const rooms = createRooms({ config, hub, broker, subscriptions, presenceEvents, metrics, logger });
 const drain = createDrain({ config, wheel, handleLateness: (seconds) => metrics.drainSlotLateness.observe(seconds) });
 const parts = { hub, broker, subscriptions, recent, rooms, drain };
@@ -90,7 +110,18 @@ const heartbeat = createHeartbeat({ config, wheel });
 const tokenExpiry = createTokenExpiry({ config, wheel });
 const context = { rooms, publisher, auth, tokenExpiry, maxContentLength: config.MAX_CONTENT_LENGTH };
 const dispatch = createDispatch({ handlers, context, metrics, throughput, logger });
-const upgrade = createUpgrade({ config, instance, auth, heartbeat, tokenExpiry, dispatch, metrics, logger });
+const upgrade = createUpgrade({
+  config,
+  instance,
+  newId: directMessages.newId,
+  auth,
+  heartbeat,
+  tokenExpiry,
+  turnEnd,
+  dispatch,
+  metrics,
+  logger,
+});
 
 const publicServer = createPublicServer(createPublicApp({ auth, demo: config.DEMO, logger }), upgrade.handleUpgrade);
 const internalServer = createInternalServer(createInternalApp({ instance, metrics, logger }));

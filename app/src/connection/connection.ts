@@ -14,6 +14,8 @@ import {
   type ServerMessages,
   type ServerMessageType,
 } from '../protocol.ts';
+import type { TurnEnd } from '../turn-end.ts';
+import { encodeTextFrame } from './frame.ts';
 import { type RateLimit, RateLimiter } from './rate-limiter.ts';
 
 /** The socket is paused when this many messages wait. */
@@ -40,6 +42,7 @@ export interface ConnectionOptions {
   /** Consecutive refused messages that close the connection. */
   abuseLimit: number;
   maxBufferedBytes: number;
+  turnEnd: TurnEnd;
   /** Called first, for every message. */
   handleReceived(bytes: number): void;
   /** Handles one text frame and resolves when its answer has been sent. Must not reject. */
@@ -75,6 +78,7 @@ export class Connection {
   readonly #limiter: RateLimiter;
   #refusedInARow = 0;
   #waiting: string[] = [];
+  #unwritten: Buffer[] = [];
   /** Initially true: messages wait until the connection is open. */
   #handling = true;
   #closeWhenIdle: CloseName | undefined;
@@ -113,29 +117,30 @@ export class Connection {
   }
 
   send<T extends ServerMessageType>(type: T, payload: ServerMessages[T], id?: string): void {
-    if (this.state === 'closed' || !this.#hasRoom()) return;
-    this.#ws.send(encode(type, payload, id));
-  }
-
-  /** Sends the messages of `write` with one system call. */
-  batch(write: () => void): void {
-    this.#socket.cork();
-    write();
-    this.#socket.uncork();
+    this.write(encodeTextFrame(Buffer.from(encode(type, payload, id))));
   }
 
   /**
-   * Writes whole frames directly to the socket, with one system call for all frames of an event-loop turn. The frames stay
-   * in order with those of `ws.send` because permessage-deflate is off. `ws` does not know of them, so the state is
-   * checked here.
+   * Writes whole frames at the end of the turn, directly to the socket: `ws` would take two buffers for each. They stay in
+   * order with its close frame because permessage-deflate is off. It does not know of them, so the state is checked here.
    */
   write(frames: Buffer): void {
     if (this.state !== 'open' || !this.#hasRoom()) return;
-    this.#socket.write(frames);
+    this.#unwritten.push(frames);
+    if (this.#unwritten.length === 1) this.#options.turnEnd.write(this);
+  }
+
+  /** Writes what the turn had for this connection. */
+  flush(): void {
+    const [first] = this.#unwritten;
+    if (!first || this.state !== 'open') return;
+    this.#socket.write(this.#unwritten.length === 1 ? first : Buffer.concat(this.#unwritten));
+    this.#unwritten = [];
   }
 
   /** Resolves when the kernel has taken everything that was written, or the connection has closed. */
   async drained(): Promise<void> {
+    this.flush();
     if (!this.#socket.writableNeedDrain || this.state !== 'open') return;
     await new Promise<void>((resolve) => {
       const done = () => {
@@ -189,8 +194,10 @@ export class Connection {
   }
 
   #leave(done: boolean): void {
+    this.flush();
     this.state = 'closing';
     this.#waiting = [];
+    this.#unwritten = [];
     this.#options.handleClosing(this, done);
   }
 

@@ -2,7 +2,6 @@
  * From an HTTP upgrade request to a connection: a ladder of guards, each with its own refusal, and then the handshake.
  * What one connection needs for its life is wired here too.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -12,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { SUBPROTOCOL, TOKEN_PROTOCOL_PREFIX } from '../protocol.ts';
+import type { TurnEnd } from '../turn-end.ts';
 import type { Auth, Identity } from './auth.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
 import { type HandshakeRefusal, refuseHandshake } from './handshake-refusal.ts';
@@ -41,9 +41,12 @@ export interface Upgrade {
 export function createUpgrade(options: {
   config: Config;
   instance: Host;
+  /** An id for a new connection. */
+  newId(): string;
   auth: Auth;
   heartbeat: Heartbeat;
   tokenExpiry: TokenExpiry;
+  turnEnd: TurnEnd;
   dispatch: ConnectionOptions['handleText'];
   metrics: Metrics;
   logger: Logger;
@@ -103,6 +106,7 @@ export function createUpgrade(options: {
     rateLimit: { perMinute: config.RATE_LIMIT_PER_MINUTE, burst: config.RATE_LIMIT_BURST },
     abuseLimit: config.RATE_LIMIT_ABUSE,
     maxBufferedBytes: config.MAX_BUFFERED_BYTES,
+    turnEnd: options.turnEnd,
     handleReceived: (bytes) => metrics.receivedBytes.inc(bytes),
     handleText: options.dispatch,
     handleRefused(_connection, code) {
@@ -132,7 +136,7 @@ export function createUpgrade(options: {
       wss.handleUpgrade(request, socket, head, (ws) => {
         socket.off('error', onError);
         const connection = new Connection(ws, socket as Socket, {
-          id: randomUUID(),
+          id: options.newId(),
           user: outcome.identity,
           explicit: ws.protocol === SUBPROTOCOL,
           options: connectionOptions,

@@ -28,8 +28,25 @@ export function createLogger(options: {
           ignore: 'instanceId,event',
           ...(options.destination && { destination: options.destination }),
         })
-      : (options.destination ?? pino.destination({ dest: 1, sync: true })),
+      : (options.destination ?? standardOutput()),
   );
+}
+
+/** The lines of one turn of the event loop share a write. */
+function standardOutput(): { write(line: string): void } {
+  const destination = pino.destination({ dest: 1, sync: true });
+  let lines = '';
+  function write(): void {
+    if (lines !== '') destination.write(lines);
+    lines = '';
+  }
+  process.on('exit', write);
+  return {
+    write(line) {
+      if (lines === '') setImmediate(write);
+      lines += line;
+    },
+  };
 }
 
 /** Loaded only for people: production logs JSON. */

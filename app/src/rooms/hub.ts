@@ -2,12 +2,14 @@
  * The registry of this instance: its connections, and the members of each room. Synchronous and without sockets: a member
  * is anything with an id that takes bytes.
  *
- * Fan-out: frames are queued per room. Once per turn of the event loop, each member gets all queued frames in one
+ * Fan-out: frames are queued per room. At the end of the turn of the event loop, each member gets all queued frames in one
  * write, because system calls are what fan-out costs. The members share the bytes.
  *
  * Presence events are patient: in a room that fills, each would be a write to every member. The first goes with its turn;
  * the others wait for the room's next message, or up to PATIENCE_MS.
  */
+import type { TurnEnd } from '../turn-end.ts';
+
 export interface HubMember {
   readonly id: string;
   /** Takes whole frames as they go on the wire. */
@@ -45,7 +47,7 @@ export interface Hub<M extends HubMember> {
   deliver(room: string, frame: Buffer, except?: string, patient?: boolean): number;
 }
 
-export function createHub<M extends HubMember>(): Hub<M> {
+export function createHub<M extends HubMember>(turnEnd: TurnEnd): Hub<M> {
   const connections = new Map<string, M>();
   const rooms = new Map<string, Room<M>>();
   /** Rooms that are flushed at the end of the turn. */
@@ -59,6 +61,8 @@ export function createHub<M extends HubMember>(): Hub<M> {
     for (const room of all) flush(room);
   }
 
+  const fanOut = { flush: () => flushAll(due) };
+
   function schedule(room: Room<M>, patient: boolean): void {
     if (due.has(room)) return;
     if (patient && performance.now() - room.flushedAt < PATIENCE_MS) {
@@ -66,9 +70,8 @@ export function createHub<M extends HubMember>(): Hub<M> {
       held.add(room);
       return;
     }
-    // setImmediate, not nextTick, so that frames from all sockets read in this turn share a write.
-    if (due.size === 0) setImmediate(flushAll, due);
     due.add(room);
+    turnEnd.fanOut(fanOut);
   }
 
   return {

@@ -9,8 +9,9 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { closeBody, encodeOpenMessage, ROOM_ALL, ROOM_ME, type ServerMessages } from '../protocol.ts';
 import { forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
+import type { DirectMessages } from './direct-messages.ts';
 import { memberOf } from './presence-events.ts';
-import { channelOfClient, channelOfUser } from './subscriptions.ts';
+import { channelOfUser } from './subscriptions.ts';
 
 type Ack = ServerMessages['ack'];
 
@@ -33,6 +34,7 @@ export interface Publisher {
 export function createPublisher(options: {
   config: Config;
   broker: Broker;
+  directMessages: DirectMessages;
   metrics: Metrics;
   logger: Logger;
 }): Publisher {
@@ -82,8 +84,8 @@ export function createPublisher(options: {
       if (refusal) return refusal;
       const body = openMessage(connection, ROOM_ME, content);
       if ('userId' in to) return publish(connection, channelOfUser(to.userId), body, id);
-      const receivers = await broker.announce(channelOfClient(to.clientId), body + closeBody());
-      if (receivers === 0) return { refused: 'NOT_FOUND', message: 'there is no such connection' };
+      const exists = await options.directMessages.send(to.clientId, body + closeBody());
+      if (!exists) return { refused: 'NOT_FOUND', message: 'there is no such connection' };
       return { position: null, duplicate: false };
     },
   };

@@ -12,8 +12,8 @@ import type { Reader, Recovery } from './room-feed.ts';
 import { channelOf, implicitChannels, type Subscriptions } from './subscriptions.ts';
 
 export interface Rooms {
-  /** Subscribes to the channels that a connection gets without joining; resolves when their messages flow. */
-  open(connection: Connection): Promise<unknown>;
+  /** Subscribes to the channels that a connection gets without joining, if any; resolves when their messages flow. */
+  open(connection: Connection): Promise<unknown> | undefined;
   /** Takes the connection out of everything. `done`: its user said goodbye and leaves at once, without grace period. */
   close(connection: Connection, done: boolean): void;
   /**
@@ -102,8 +102,11 @@ export function createRooms(options: {
   }
 
   return {
-    open: (connection) =>
-      Promise.allSettled(implicitChannels(connection).map((channel) => subscribe(connection, channel))),
+    open(connection) {
+      const channels = implicitChannels(connection);
+      if (channels.length === 0) return undefined;
+      return Promise.allSettled(channels.map((channel) => subscribe(connection, channel)));
+    },
 
     close(connection, done) {
       for (const channel of implicitChannels(connection)) subscriptions.detach(connection, channel);

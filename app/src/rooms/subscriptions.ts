@@ -1,6 +1,6 @@
 /**
  * The broker channels that connections of this instance need: subscribed for the first connection, unsubscribed after
- * the last. A room has a feed, which keeps its order; the channel of a single connection is live only.
+ * the last. Each has a feed, which keeps its order.
  */
 import { type Broker, type BrokerHandlers, BrokerUnavailable } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
@@ -9,7 +9,6 @@ import { encodeTextFrame } from '../connection/frame.ts';
 import { withDeadline } from '../deadline.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { Throughput } from '../observability/throughput.ts';
 import { encode, isPresenceEvent, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from '../protocol.ts';
 import { isAllowed } from './authorize.ts';
 import type { Hub } from './hub.ts';
@@ -22,39 +21,34 @@ const SUBSCRIBED_DEADLINE_MS = 3000;
 const AUDIT_PARTS = 10;
 
 const USER_PREFIX = '@user:';
-const CLIENT_PREFIX = '@client:';
-const isRoom = (name: string) => !name.startsWith(USER_PREFIX) && !name.startsWith(CLIENT_PREFIX);
+const isRoom = (name: string) => !name.startsWith(USER_PREFIX);
 export const channelOfUser = (userId: string): string => USER_PREFIX + userId;
-export const channelOfClient = (clientId: string): string => CLIENT_PREFIX + clientId;
 
 /** The name that hub and broker use for a room of this connection. */
 export const channelOf = (connection: Connection, room: string): string =>
   room === ROOM_ME ? channelOfUser(connection.user.userId) : room;
 
 /**
- * Channels that a connection gets without joining, as far as its token allows them: direct messages to it, and for a
- * plain connection also direct messages to its user and broadcasts.
+ * Channels that a plain connection gets without joining, as far as its token allows them: direct messages to its user,
+ * and broadcasts.
  */
-export function implicitChannels({ id, user, explicit }: Connection): string[] {
-  const direct = explicit ? [channelOfClient(id)] : [channelOfClient(id), channelOfUser(user.userId)];
+export function implicitChannels({ user, explicit }: Connection): string[] {
+  if (explicit) return [];
   return [
-    ...(isAllowed(user.rooms, ROOM_ME) ? direct : []),
-    ...(!explicit && isAllowed(user.rooms, ROOM_ALL) ? [ROOM_ALL] : []),
+    ...(isAllowed(user.rooms, ROOM_ME) ? [channelOfUser(user.userId)] : []),
+    ...(isAllowed(user.rooms, ROOM_ALL) ? [ROOM_ALL] : []),
   ];
 }
 
 interface Channel {
-  /** Undefined for the channel of a single connection. */
-  feed: RoomFeed | undefined;
-  /** Resolves when it is subscribed and its history is known. */
-  opened: Promise<void>;
+  feed: RoomFeed;
   /** Connections that need it. */
   users: number;
   auditPart: number;
 }
 
 export interface Subscriptions {
-  /** Number of rooms, not counting the channels of single users and connections. */
+  /** Number of rooms, not counting the channels of single users. */
   readonly roomCount: number;
   /** Subscribes for one more connection, which gets no messages until it is a member in the hub. */
   attach(name: string): void;
@@ -73,19 +67,17 @@ export function createSubscriptions(options: {
   broker: Broker;
   recent: RecentFrames;
   metrics: Metrics;
-  throughput: Throughput;
+  handleDelivered(receivers: number, frame: Buffer): void;
   logger: Logger;
 }): Subscriptions {
-  const { hub, broker, metrics, throughput, logger } = options;
+  const { hub, broker, metrics, logger } = options;
   const channels = new Map<string, Channel>();
   /** Whether single messages are logged. Read once, because the fan-out path cannot afford to ask each time. */
   const tracing = logger.isLevelEnabled('debug');
 
   function deliver(name: string, frame: Buffer, except?: string, patient?: boolean): number {
     const receivers = hub.deliver(name, frame, except, patient);
-    metrics.messagesDelivered.inc(receivers);
-    metrics.deliveredBytes.inc(receivers * frame.length);
-    throughput.delivered(receivers);
+    options.handleDelivered(receivers, frame);
     return receivers;
   }
 
@@ -103,9 +95,8 @@ export function createSubscriptions(options: {
     }
   }
 
-  function open(name: string): Omit<Channel, 'users' | 'auditPart'> {
-    if (name.startsWith(CLIENT_PREFIX)) return { feed: undefined, opened: broker.subscribe(name) };
-    const feed = createRoomFeed({
+  function openFeed(name: string): RoomFeed {
+    return createRoomFeed({
       room: name,
       broker,
       recent: options.recent,
@@ -125,14 +116,13 @@ export function createSubscriptions(options: {
         deliver(name, encodeTextFrame(Buffer.from(encode('gap', { room, reason, position }))));
       },
     });
-    return { feed, opened: feed.opened };
   }
 
   /** Syncs the rooms of one audit part, or all rooms after the link was down. */
   function syncAll(part?: number): void {
     const audit = part !== undefined;
     for (const { feed, auditPart } of channels.values()) {
-      if (feed?.head && (!audit || part === auditPart)) feed.sync(audit).catch(() => undefined);
+      if (feed.head && (!audit || part === auditPart)) feed.sync(audit).catch(() => undefined);
     }
   }
 
@@ -146,17 +136,17 @@ export function createSubscriptions(options: {
 
   let count = 0;
   let roomCount = 0;
-  const opened = (name: string) => channels.get(name)?.opened ?? Promise.resolve();
+  const opened = (name: string) => channels.get(name)?.feed.opened ?? Promise.resolve();
 
   return {
     get roomCount() {
       return roomCount;
     },
     attach(name) {
-      const channel = channels.get(name) ?? { ...open(name), users: 0, auditPart: count++ % AUDIT_PARTS };
+      const channel = channels.get(name) ?? { feed: openFeed(name), users: 0, auditPart: count++ % AUDIT_PARTS };
       if (channel.users === 0 && isRoom(name)) roomCount += 1;
       channels.set(name, channel);
-      channel.opened.catch(() => undefined);
+      channel.feed.opened.catch(() => undefined);
       channel.users += 1;
     },
     detach(connection, name) {
@@ -168,8 +158,7 @@ export function createSubscriptions(options: {
       // A subscription without members would cost every instance and Redis CPU.
       channels.delete(name);
       if (isRoom(name)) roomCount -= 1;
-      if (channel.feed) channel.feed.close();
-      else broker.unsubscribe(name);
+      channel.feed.close();
     },
     opened,
     async feed(name) {
@@ -185,7 +174,7 @@ export function createSubscriptions(options: {
         if (tracing) {
           logger.debug({ event: 'received', room: name, position }, 'received a message from the broker');
         }
-        channels.get(name)?.feed?.handleMessage(position, body);
+        channels.get(name)?.feed.handleMessage(position, body);
       },
       handleAnnouncement: (name, body, except) =>
         void deliver(name, encodeTextFrame(body), except, isPresenceEvent(body)),

@@ -13,6 +13,7 @@ import { metricLabels } from '../../src/metric-labels.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { createThroughput } from '../../src/observability/throughput.ts';
+import { createTurnEnd } from '../../src/turn-end.ts';
 import { type Client, open } from '../harness/client.ts';
 
 const order: string[] = [];
@@ -76,6 +77,7 @@ async function startServer(): Promise<{ origin: string; log(): string; metric(sa
     rateLimit: { perMinute: 60_000, burst: 10_000 },
     abuseLimit: 100,
     maxBufferedBytes: 1_000_000,
+    turnEnd: createTurnEnd(),
     handleReceived: () => undefined,
     handleText: dispatch,
     handleRefused: (_connection, code) => metrics.messagesRefused.inc(code),

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createHub, type Hub } from '../../src/rooms/hub.ts';
+import { createTurnEnd } from '../../src/turn-end.ts';
 
 interface Fake {
   id: string;
@@ -10,7 +11,7 @@ interface Fake {
 
 let hub: Hub<Fake>;
 beforeEach(() => {
-  hub = createHub<Fake>();
+  hub = createHub<Fake>(createTurnEnd());
 });
 
 function member(id: string, ...rooms: string[]): Fake {

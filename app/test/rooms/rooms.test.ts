@@ -247,13 +247,28 @@ describe('messages', () => {
     await Promise.all([phone.close(), laptop.close()]);
   });
 
-  test('a direct message to a connection that is not there is answered NOT_FOUND', async () => {
+  test.for(['00000000-0000-0000-0000-000000000000', 'an-instance-that-was', 'two\nlines', '@instance:a'])(
+    'a direct message to the connection %j, which does not exist, is answered NOT_FOUND',
+    async (clientId) => {
+      await using alice = await connect(app1, { as: 'alice' });
+      const to = { clientId };
+      expect(await alice.request('direct', { to, content: 'x' })).toMatchObject({
+        type: 'error',
+        payload: { code: 'NOT_FOUND' },
+      });
+    },
+  );
+
+  test('whether a direct message arrived is unknown while the instance of the connection is silent', async () => {
+    await using app3 = await startApp({ BROKER: 'redis', REDIS_URL: redis.url, INSTANCE_ID: 'app3' });
     await using alice = await connect(app1, { as: 'alice' });
-    const to = { clientId: '00000000-0000-0000-0000-000000000000' };
-    expect(await alice.request('direct', { to, content: 'x' })).toMatchObject({
-      type: 'error',
-      payload: { code: 'NOT_FOUND' },
-    });
+    await using bob = await connect(app3, { as: 'bob' });
+    const direct = (content: string) => alice.request('direct', { to: { clientId: bob.clientId }, content });
+    app3.signal('SIGSTOP');
+    expect(await direct('1')).toMatchObject({ type: 'error', payload: { code: 'UNAVAILABLE', uncertain: true } });
+    app3.signal('SIGCONT');
+    expect(await direct('2')).toMatchObject({ type: 'ack', payload: { position: null } });
+    for (const content of ['1', '2']) expect(await bob.next('message')).toMatchObject({ payload: { content } });
   });
 
   test('a direct message to a user who is away is kept for them', async () => {
@@ -358,7 +373,7 @@ describe('with wsfleet.v1', () => {
     expect(await grace.next('message')).toMatchObject({ payload: { room: '@me', content: 'knock' } });
   });
 
-  test.for(['@user:u-alice', '@client:x', '@', '@admin'])('the reserved room %s cannot be joined', async (room) => {
+  test.for(['@user:u-alice', '@instance:x', '@', '@admin'])('the reserved room %s cannot be joined', async (room) => {
     await using mallory = await connect(app1, { as: 'mallory', protocols });
     expect(await join(mallory, room)).toMatchObject({ payload: { code: 'ROOM_FORBIDDEN' } });
   });
