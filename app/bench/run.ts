@@ -9,6 +9,8 @@
  */
 import { cpus } from 'node:os';
 import { connects } from './connects.ts';
+import { bindGenerator } from './cores.ts';
+import { deliveries } from './deliveries.ts';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
 import { scripts } from './scripts.ts';
@@ -106,7 +108,7 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const figures: Readonly<Record<string, () => Promise<void>>> = { connects, joins, wave, scripts };
+const figures: Readonly<Record<string, () => Promise<void>>> = { connects, deliveries, joins, wave, scripts };
 
 async function runCase(name: string): Promise<void> {
   const comparison = comparisons[name];
@@ -122,6 +124,7 @@ async function runCase(name: string): Promise<void> {
   }
 }
 
+bindGenerator();
 console.log(`${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}`);
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(comparisons)) await runCase(name);

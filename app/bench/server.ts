@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { createAuth } from '../src/connection/auth.ts';
+import { bindServer } from './cores.ts';
 
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
@@ -50,6 +51,7 @@ export async function startServer(
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
+  if (child.pid) bindServer(child.pid);
   if (!child.stdout) throw new Error('the server has no output');
   const lines = createInterface(child.stdout);
   async function ask<T>(question: string): Promise<T> {
