@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { type ServerMessageType, SUBPROTOCOL } from '../src/protocol.ts';
+import type { Dialect } from './dialect.ts';
 
 const TEXT = 0x81;
 const CLOSE = 0x88;
@@ -24,7 +25,7 @@ export class BenchSocket {
     const host = url.hostname;
     this.#socket = connect({ host, port: Number(url.port), noDelay: true });
     this.#socket.write(
-      `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n' +
         `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nAuthorization: Bearer ${token}${HEAD_END}`,
     );
@@ -108,6 +109,34 @@ function frame(head: number, payload: Buffer): Buffer {
 export async function openSocket(url: string, token: string, handle: (frame: Buffer) => void): Promise<BenchSocket> {
   const socket = new BenchSocket(new URL(url), token, handle);
   await socket.opened;
+  return socket;
+}
+
+/** Connects and joins a room, as the server's dialect has it. @param handle takes the frames after that */
+export async function openMember(
+  origin: string,
+  dialect: Dialect,
+  token: string,
+  room: string,
+  handle: (frame: Buffer) => void,
+): Promise<BenchSocket> {
+  const greeted = Promise.withResolvers<void>();
+  const joined = Promise.withResolvers<void>();
+  let take = (frame: Buffer): void => {
+    if (dialect.isGreeting(frame)) {
+      greeted.resolve();
+    } else if (dialect.isJoined(frame)) {
+      take = handle;
+      joined.resolve();
+    } else if (dialect.isError(frame)) {
+      joined.reject(new Error(frame.toString()));
+    }
+  };
+  const socket = await openSocket(origin + dialect.path, token, (frame) => take(frame));
+  if (dialect.hello) socket.send(dialect.hello(token));
+  await Promise.race([greeted.promise, joined.promise]);
+  socket.send(dialect.join(room));
+  await joined.promise;
   return socket;
 }
 

@@ -1,5 +1,6 @@
 /** A closed loop of clients: each publisher sends its next message when its last is acknowledged. */
-import { type BenchSocket, frameTest, openAll, openSocket } from './client.ts';
+import { type BenchSocket, openAll, openMember } from './client.ts';
+import { type Dialect, kitDialect } from './dialect.ts';
 import { tokenFor } from './server.ts';
 
 export interface Shape {
@@ -17,11 +18,11 @@ export interface Load {
 }
 
 const CONTENT = 'x'.repeat(100);
-const isAck = frameTest('ack');
-const isJoined = frameTest('joined_room');
-const isMessage = frameTest('message');
-
-export async function connectLoad(origin: string, { rooms, members, publishers }: Shape): Promise<Load> {
+export async function connectLoad(
+  origin: string,
+  { rooms, members, publishers }: Shape,
+  dialect: Dialect = kitDialect,
+): Promise<Load> {
   const loops: (() => void)[] = [];
   let delivered = 0;
   let running = false;
@@ -31,26 +32,21 @@ export async function connectLoad(origin: string, { rooms, members, publishers }
 
   async function join(index: number): Promise<BenchSocket> {
     const room = `room${index % rooms}`;
-    const joined = Promise.withResolvers<void>();
-    const frame = JSON.stringify({ type: 'chat', payload: { room, content: CONTENT } });
+    const frame = dialect.chat(room, CONTENT);
     const publish = () => {
       underWay += 1;
       socket.send(frame);
     };
-    const socket = await openSocket(`${origin}/ws`, tokenFor(index), (data) => {
-      if (isMessage(data)) {
+    const socket = await openMember(origin, dialect, tokenFor(index), room, (data) => {
+      if (dialect.isMessage(data)) {
         delivered += 1;
         if (delivered >= wanted) running = false;
-      } else if (isAck(data)) {
+      } else if (dialect.isAck(data)) {
         underWay -= 1;
         if (running) publish();
         else if (underWay === 0) finish?.();
-      } else if (isJoined(data)) {
-        joined.resolve();
       }
     });
-    socket.send(JSON.stringify({ type: 'join_room', payload: { room } }));
-    await joined.promise;
     if (index < rooms * publishers) loops.push(publish);
     return socket;
   }

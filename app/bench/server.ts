@@ -8,7 +8,7 @@ import { bindServer } from './cores.ts';
 
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-const SECRET = 'a-secret-of-the-benchmarks-0123456789';
+export const SECRET = 'a-secret-of-the-benchmarks-0123456789';
 const auth = createAuth({ secret: SECRET, issuer: '', audience: '' });
 
 /** Of the user with this number. */
@@ -18,11 +18,14 @@ export interface BenchServer {
   readonly origin: string;
   /** CPU that it has used, user and system, in microseconds. */
   cpu(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface ProfiledServer extends BenchServer {
   /** Begins to sample what runs. */
   profile(): Promise<void>;
   /** Of what ran since `profile`, the share that was in the metrics' functions or what they call. */
   share(): Promise<{ share: number; samples: number }>;
-  stop(): Promise<void>;
 }
 
 /**
@@ -33,7 +36,7 @@ export async function startServer(
   replace: Readonly<Record<string, string>> = {},
   env: Readonly<Record<string, string>> = {},
   main = '../src/main.ts',
-): Promise<BenchServer> {
+): Promise<ProfiledServer> {
   const child = fork(path(main), {
     execArgv: ['--import', path('inside.ts')],
     env: {

@@ -1,0 +1,80 @@
+/** Rates of several servers, measured in turns, so that what happens to the machine happens to all of them. */
+import { percentile } from '../tools/lib/percentile.ts';
+import { type Contender, contenders } from './contenders.ts';
+import { withRedis } from './redis.ts';
+import type { BenchServer } from './server.ts';
+
+const REPETITIONS = 3;
+/** From this share of its core on, the generator may have been the limit. */
+const BUSY = 0.95;
+
+interface Measured {
+  /** In a second. */
+  rate: number;
+  /** Of the generator's core. */
+  generator: number;
+}
+
+export interface Row {
+  title: string;
+  results: { name: string; median: number; least: number; most: number; generatorBusy: boolean }[];
+}
+
+/** @param work resolves with how many events there were */
+export async function timed(work: () => Promise<number>): Promise<Measured> {
+  const cpu = process.cpuUsage();
+  const begin = performance.now();
+  const events = await work();
+  const seconds = (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { rate: events / seconds, generator: (user + system) / 1e6 / seconds };
+}
+
+async function measureNew(
+  contender: Contender,
+  measure: (server: BenchServer) => Promise<Measured>,
+): Promise<Measured> {
+  const { promise, resolve } = Promise.withResolvers<Measured>();
+  await withRedis(async (redis) => {
+    const server = await contender.start(redis.url);
+    try {
+      resolve(await measure(server));
+    } finally {
+      await server.stop();
+    }
+  });
+  return promise;
+}
+
+/** Measures every contender with a server of its own for each repetition, and prints the row. */
+export async function sideBySide(
+  title: string,
+  measure: (server: BenchServer, contender: Contender) => Promise<Measured>,
+): Promise<Row> {
+  const measured = new Map(contenders.map(({ name }) => [name, [] as Measured[]]));
+  for (let repetition = 0; repetition < REPETITIONS; repetition += 1) {
+    for (const contender of contenders) {
+      measured.get(contender.name)?.push(await measureNew(contender, (server) => measure(server, contender)));
+    }
+  }
+  const results = [...measured].map(([name, all]) => {
+    const rates = all.map(({ rate }) => rate).sort((a, b) => a - b);
+    return {
+      name,
+      median: percentile(rates, 0.5),
+      least: rates[0] ?? 0,
+      most: rates.at(-1) ?? 0,
+      generatorBusy: all.some(({ generator }) => generator > BUSY),
+    };
+  });
+  console.log(`${title}\n${results.map((result) => `  ${describe(result, results[0]?.median ?? 0)}`).join('\n')}`);
+  return { title, results };
+}
+
+const show = (value: number) => Math.round(value).toLocaleString('en');
+
+function describe({ name, median, least, most, generatorBusy }: Row['results'][number], kit: number): string {
+  const limit = generatorBusy ? '  the generator may have been the limit' : '';
+  const ratio = (kit / median).toFixed(2);
+  return `${name.padEnd(10)} kit x ${ratio}  ${show(median)}/s (${show(least)} to ${show(most)})${limit}`;
+}
