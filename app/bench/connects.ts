@@ -1,7 +1,7 @@
 /** How many clients connect and join a room in a second, on a server that has just started. */
 import { type BenchSocket, openMember } from './client.ts';
 import { tokenFor } from './server.ts';
-import { sideBySide, timed } from './side-by-side.ts';
+import { type Row, sideBySide, timed } from './side-by-side.ts';
 
 const SHAPES = [
   { clients: 10_000, rooms: 1000 },
@@ -11,11 +11,12 @@ const SHAPES = [
 /** Clients that connect at the same time. */
 const IN_FLIGHT = 200;
 
-export async function connects(): Promise<void> {
+export async function connects(): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const { clients, rooms } of SHAPES) {
     const tokens = Array.from({ length: clients }, (_, index) => tokenFor(index));
-    await sideBySide(
-      `connects  ${clients} clients connect and join ${rooms} rooms`,
+    const row = await sideBySide(
+      `connect and join: ${clients} clients, ${rooms} ${rooms === 1 ? 'room' : 'rooms'}`,
       async ({ origin }, { dialect }) => {
         const sockets: BenchSocket[] = [];
         let next = 0;
@@ -34,5 +35,7 @@ export async function connects(): Promise<void> {
         return measured;
       },
     );
+    rows.push(row);
   }
+  return rows;
 }

@@ -1,6 +1,6 @@
 /** How many messages one server delivers in a second: each publisher sends its next when its last is acknowledged. */
 import { connectLoad } from './load.ts';
-import { sideBySide, timed } from './side-by-side.ts';
+import { type Row, sideBySide, timed } from './side-by-side.ts';
 
 const SHAPES = [
   { rooms: 1000, members: 2, publishers: 1, deliveries: 100_000 },
@@ -9,11 +9,12 @@ const SHAPES = [
   { rooms: 10, members: 100, publishers: 16, deliveries: 1_000_000 },
 ];
 
-export async function deliveries(): Promise<void> {
+export async function deliveries(): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const { deliveries: count, ...shape } of SHAPES) {
     const { rooms, members, publishers } = shape;
-    const title = `deliveries  ${rooms} rooms of ${members}, ${publishers} publishing in each`;
-    await sideBySide(title, async ({ origin }, { dialect }) => {
+    const title = `deliveries: ${rooms} ${rooms === 1 ? 'room' : 'rooms'} of ${members}, ${publishers} publishing in each`;
+    const row = await sideBySide(title, async ({ origin }, { dialect }) => {
       const load = await connectLoad(origin, shape, dialect);
       try {
         // Until the code is compiled.
@@ -23,5 +24,7 @@ export async function deliveries(): Promise<void> {
         load.close();
       }
     });
+    rows.push(row);
   }
+  return rows;
 }

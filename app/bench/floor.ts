@@ -39,7 +39,7 @@ new WebSocketServer({ server, perMessageDeflate: false, handleProtocols: ([first
     });
   },
 );
-server.listen(0, '127.0.0.1', 4096, () => {
+server.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1', 4096, () => {
   const { port } = server.address() as AddressInfo;
   console.log(JSON.stringify({ event: 'listening', port }));
 });

@@ -5,7 +5,8 @@
  * one delivery. Rounds alternate, and each pair begins with the other server, so that what happens to the machine
  * meanwhile happens to both. What counts is the ratio and its spread over the pairs; times of two runs are not comparable.
  *
- * Figures, for docs/capacity.md: what this machine does, with servers, Redis and clients on it.
+ * Figures, for docs/capacity.md: what this machine does, with servers, Redis and clients on it. `peers` compares whole
+ * servers, for docs/benchmarks.md.
  */
 import { cpus } from 'node:os';
 import { connects } from './connects.ts';
@@ -13,6 +14,7 @@ import { bindGenerator } from './cores.ts';
 import { deliveries } from './deliveries.ts';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
+import { writeReport } from './report.ts';
 import { scripts } from './scripts.ts';
 import { startServer } from './server.ts';
 import { wave } from './wave.ts';
@@ -108,7 +110,14 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const figures: Readonly<Record<string, () => Promise<void>>> = { connects, deliveries, joins, wave, scripts };
+const figures: Readonly<Record<string, () => Promise<void>>> = {
+  joins,
+  wave,
+  scripts,
+  peers: async () => writeReport([...(await connects()), ...(await deliveries())]),
+  connects: async () => void (await connects()),
+  deliveries: async () => void (await deliveries()),
+};
 
 async function runCase(name: string): Promise<void> {
   const comparison = comparisons[name];

@@ -15,9 +15,19 @@ interface Measured {
   generator: number;
 }
 
+/** Rates of the repetitions. */
+export interface Result {
+  name: string;
+  median: number;
+  least: number;
+  most: number;
+  generatorBusy: boolean;
+}
+
 export interface Row {
   title: string;
-  results: { name: string; median: number; least: number; most: number; generatorBusy: boolean }[];
+  /** The kit's first. */
+  results: Result[];
 }
 
 /** @param work resolves with how many events there were */
@@ -73,7 +83,7 @@ export async function sideBySide(
 
 const show = (value: number) => Math.round(value).toLocaleString('en');
 
-function describe({ name, median, least, most, generatorBusy }: Row['results'][number], kit: number): string {
+function describe({ name, median, least, most, generatorBusy }: Result, kit: number): string {
   const limit = generatorBusy ? '  the generator may have been the limit' : '';
   const ratio = (kit / median).toFixed(2);
   return `${name.padEnd(10)} kit x ${ratio}  ${show(median)}/s (${show(least)} to ${show(most)})${limit}`;
