@@ -15,7 +15,7 @@ export default defineConfig({
         test: {
           name: 'app',
           include: ['app/test/**/*.test.ts', 'app/client/test/**/*.test.ts'],
-          exclude: ['app/test/browser/**', 'app/test/faults/**'],
+          exclude: ['app/test/browser/**', 'app/test/faults/**', 'app/test/bench/**'],
           ...expects,
           testTimeout: 20_000,
           hookTimeout: 20_000,
@@ -32,7 +32,13 @@ export default defineConfig({
         },
       },
       { test: { name: 'faults', include: ['app/test/faults/**/*.test.ts'], ...heavy } },
-      { test: { name: 'loadtest', include: ['loadtest/test/**/*.test.ts'], ...heavy } },
+      {
+        test: {
+          name: 'loadtest',
+          include: ['loadtest/test/**/*.test.ts', 'app/test/bench/**/*.test.ts'],
+          ...heavy,
+        },
+      },
       {
         test: {
           name: 'compose',

@@ -1,7 +1,7 @@
 /** How many clients connect and join a room in a second, on a server that has just started. */
 import { type BenchSocket, openMember } from './client.ts';
 import { tokenFor } from './server.ts';
-import { type Row, sideBySide, timed } from './side-by-side.ts';
+import { type Measure, type Row, sideBySide, timed } from './side-by-side.ts';
 
 const SHAPES = [
   { clients: 10_000, rooms: 1000 },
@@ -11,31 +11,34 @@ const SHAPES = [
 /** Clients that connect at the same time. */
 const IN_FLIGHT = 200;
 
+export function measureConnects({ clients, rooms }: (typeof SHAPES)[number]): Measure {
+  const tokens = Array.from({ length: clients }, (_, index) => tokenFor(index));
+  return async ({ origin }, { dialect }) => {
+    const sockets: BenchSocket[] = [];
+    let next = 0;
+    async function connectInTurn(): Promise<void> {
+      for (let index = next++; index < clients; index = next++) {
+        const room = `room${index % rooms}`;
+        sockets.push(await openMember(origin, dialect, tokens[index] ?? '', room, () => undefined));
+      }
+    }
+    try {
+      return await timed(async () => {
+        await Promise.all(Array.from({ length: IN_FLIGHT }, connectInTurn));
+        return clients;
+      });
+    } finally {
+      for (const socket of sockets) socket.terminate();
+    }
+  };
+}
+
 export async function connects(): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const { clients, rooms } of SHAPES) {
-    const tokens = Array.from({ length: clients }, (_, index) => tokenFor(index));
-    const row = await sideBySide(
-      `connect and join: ${clients} clients, ${rooms} ${rooms === 1 ? 'room' : 'rooms'}`,
-      async ({ origin }, { dialect }) => {
-        const sockets: BenchSocket[] = [];
-        let next = 0;
-        const measured = await timed(async () => {
-          await Promise.all(
-            Array.from({ length: IN_FLIGHT }, async () => {
-              for (let index = next++; index < clients; index = next++) {
-                const room = `room${index % rooms}`;
-                sockets.push(await openMember(origin, dialect, tokens[index] ?? '', room, () => undefined));
-              }
-            }),
-          );
-          return clients;
-        });
-        for (const socket of sockets) socket.terminate();
-        return measured;
-      },
-    );
-    rows.push(row);
+  for (const shape of SHAPES) {
+    const { clients, rooms } = shape;
+    const title = `connect and join: ${clients} clients, ${rooms} ${rooms === 1 ? 'room' : 'rooms'}`;
+    rows.push(await sideBySide(title, measureConnects(shape)));
   }
   return rows;
 }

@@ -12,9 +12,20 @@ export interface Contender {
 /** A command of the user's: see docs/benchmarks.md. */
 const peer = process.env['PEER'];
 
+export const kit: Contender = {
+  name: 'kit',
+  dialect: kitDialect,
+  start: (REDIS_URL) => startServer({}, { BROKER: 'redis', REDIS_URL }),
+};
+export const bareWs: Contender = {
+  name: 'bare ws',
+  dialect: kitDialect,
+  start: () => startServer({}, {}, './floor.ts'),
+};
+
 export const contenders: readonly Contender[] = [
-  { name: 'kit', dialect: kitDialect, start: (REDIS_URL) => startServer({}, { BROKER: 'redis', REDIS_URL }) },
-  { name: 'bare ws', dialect: kitDialect, start: () => startServer({}, {}, './floor.ts') },
+  kit,
+  bareWs,
   {
     name: 'Socket.IO',
     dialect: socketIoDialect,

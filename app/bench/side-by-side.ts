@@ -30,6 +30,9 @@ export interface Row {
   results: Result[];
 }
 
+/** Measures one server that has just started. */
+export type Measure = (server: BenchServer, contender: Contender) => Promise<Measured>;
+
 /** @param work resolves with how many events there were */
 export async function timed(work: () => Promise<number>): Promise<Measured> {
   const cpu = process.cpuUsage();
@@ -40,15 +43,12 @@ export async function timed(work: () => Promise<number>): Promise<Measured> {
   return { rate: events / seconds, generator: (user + system) / 1e6 / seconds };
 }
 
-async function measureNew(
-  contender: Contender,
-  measure: (server: BenchServer) => Promise<Measured>,
-): Promise<Measured> {
+async function measureNew(contender: Contender, measure: Measure): Promise<Measured> {
   const { promise, resolve } = Promise.withResolvers<Measured>();
   await withRedis(async (redis) => {
     const server = await contender.start(redis.url);
     try {
-      resolve(await measure(server));
+      resolve(await measure(server, contender));
     } finally {
       await server.stop();
     }
@@ -59,13 +59,12 @@ async function measureNew(
 /** Measures every contender with a server of its own for each repetition, and prints the row. */
 export async function sideBySide(
   title: string,
-  measure: (server: BenchServer, contender: Contender) => Promise<Measured>,
+  measure: Measure,
+  { among = contenders, repetitions = REPETITIONS } = {},
 ): Promise<Row> {
-  const measured = new Map(contenders.map(({ name }) => [name, [] as Measured[]]));
-  for (let repetition = 0; repetition < REPETITIONS; repetition += 1) {
-    for (const contender of contenders) {
-      measured.get(contender.name)?.push(await measureNew(contender, (server) => measure(server, contender)));
-    }
+  const measured = new Map(among.map(({ name }) => [name, [] as Measured[]]));
+  for (let repetition = 0; repetition < repetitions; repetition += 1) {
+    for (const contender of among) measured.get(contender.name)?.push(await measureNew(contender, measure));
   }
   const results = [...measured].map(([name, all]) => {
     const rates = all.map(({ rate }) => rate).sort((a, b) => a - b);

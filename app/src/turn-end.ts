@@ -27,13 +27,16 @@ export function createTurnEnd(): TurnEnd {
   }
 
   function run(): void {
-    for (const queue of [hubs, connections]) {
-      for (const flushable of queue) {
-        queue.delete(flushable);
-        flushable.flush();
+    try {
+      for (const queue of [hubs, connections]) {
+        for (const flushable of queue) {
+          queue.delete(flushable);
+          flushable.flush();
+        }
       }
+    } finally {
+      scheduled = false;
     }
-    scheduled = false;
   }
 
   return {

@@ -21,6 +21,9 @@ import { type RateLimit, RateLimiter } from './rate-limiter.ts';
 /** The socket is paused when this many messages wait. */
 const MAX_WAITING = 32;
 
+/** A turn that has so much for one connection does not wait for its end: the send buffer's limit has to see it. */
+const FLUSH_BYTES = 16_384;
+
 /** The close codes that `ws` sends for its own errors, which it does not report; 1002 for all others. */
 const errorCloseCodes: Readonly<Record<string, number>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: closeCodes.TOO_BIG.code,
@@ -61,6 +64,12 @@ export interface ConnectionOptions {
 /** The class of the server sockets that `ws` creates, with a reference to their connection. */
 export class ConnectionSocket extends WebSocket {
   connection: Connection | undefined;
+
+  /** Also called by `ws`, when the peer closes or violates the protocol: nothing may follow a close frame. */
+  override close(code?: number, data?: string | Buffer): void {
+    this.connection?.flush();
+    super.close(code, data);
+  }
 }
 
 export class Connection {
@@ -78,7 +87,9 @@ export class Connection {
   readonly #limiter: RateLimiter;
   #refusedInARow = 0;
   #waiting: string[] = [];
+  /** Frames of this turn. */
   #unwritten: Buffer[] = [];
+  #unwrittenBytes = 0;
   /** Initially true: messages wait until the connection is open. */
   #handling = true;
   #closeWhenIdle: CloseName | undefined;
@@ -125,9 +136,11 @@ export class Connection {
    * order with its close frame because permessage-deflate is off. It does not know of them, so the state is checked here.
    */
   write(frames: Buffer): void {
-    if (this.state !== 'open' || !this.#hasRoom()) return;
+    if (this.state !== 'open' || this.#ws.readyState !== WebSocket.OPEN || !this.#hasRoom()) return;
     this.#unwritten.push(frames);
-    if (this.#unwritten.length === 1) this.#options.turnEnd.write(this);
+    this.#unwrittenBytes += frames.length;
+    if (this.#unwrittenBytes >= FLUSH_BYTES) this.flush();
+    else if (this.#unwritten.length === 1) this.#options.turnEnd.write(this);
   }
 
   /** Writes what the turn had for this connection. */
@@ -136,6 +149,7 @@ export class Connection {
     if (!first || this.state !== 'open') return;
     this.#socket.write(this.#unwritten.length === 1 ? first : Buffer.concat(this.#unwritten));
     this.#unwritten = [];
+    this.#unwrittenBytes = 0;
   }
 
   /** Resolves when the kernel has taken everything that was written, or the connection has closed. */

@@ -37,6 +37,19 @@ test('nothing follows the close frame of a connection that broke the protocol', 
 });
 
 test.for<[string, number, Buffer]>([
+  ['a close frame', 1000, frame({ opcode: 8, payload: Buffer.from([0x03, 0xe8]) })],
+  ['a frame that breaks the protocol', 1002, frame({ opcode: 1, payload: '{}', mask: false })],
+])('messages and %s that arrive together: nothing follows the server’s close frame', async ([, code, last]) => {
+  using client = await openRawWebSocket(app.port, tokenFor('together'));
+  const ping = frame({ opcode: 1, payload: '{"type":"ping"}' });
+  client.write(Buffer.concat([ping, ping, ping, last]));
+  expect(await client.closeCode()).toBe(code);
+  client.socket.end();
+  await client.end();
+  expect(client.frames.map(({ opcode }) => opcode).indexOf(8)).toBe(client.frames.length - 1);
+});
+
+test.for<[string, number, Buffer]>([
   ['a frame that is too big', 1009, frame({ opcode: 1, payload: Buffer.alloc(65_537, 'x') })],
   ['invalid UTF-8', 1007, frame({ opcode: 1, payload: Buffer.from([0xc3, 0x28]) })],
   ['a frame without a mask', 1002, frame({ opcode: 1, payload: '{}', mask: false })],
