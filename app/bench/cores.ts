@@ -2,11 +2,21 @@
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 
-/** Binds a process, its threads and its future children. Does nothing where there are no two cores or no `taskset`. */
+/** Binds a process, its threads and its future children. */
 function bind(pid: number, core: number): void {
-  if (process.platform !== 'linux' || cpus().length < 2) return;
   execFileSync('taskset', ['-acp', String(core), String(pid)], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-export const bindServer = (pid: number) => bind(pid, 0);
-export const bindGenerator = () => bind(process.pid, 1);
+let separated = false;
+
+/** From here on: does nothing where there are no two cores or no `taskset`. */
+export function separateCores(): void {
+  if (separated || process.platform !== 'linux' || cpus().length < 2) return;
+  bind(process.pid, 1);
+  separated = true;
+}
+
+/** Gives a server its core, if the cores are separated. */
+export function bindServer(pid: number): void {
+  if (separated) bind(pid, 0);
+}

@@ -10,7 +10,7 @@
  */
 import { cpus } from 'node:os';
 import { connects } from './connects.ts';
-import { bindGenerator } from './cores.ts';
+import { separateCores } from './cores.ts';
 import { deliveries } from './deliveries.ts';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
@@ -114,9 +114,18 @@ const figures: Readonly<Record<string, () => Promise<void>>> = {
   joins,
   wave,
   scripts,
-  peers: async () => writeReport([...(await connects()), ...(await deliveries())]),
-  connects: async () => void (await connects()),
-  deliveries: async () => void (await deliveries()),
+  async peers() {
+    separateCores();
+    writeReport([...(await connects()), ...(await deliveries())]);
+  },
+  async connects() {
+    separateCores();
+    await connects();
+  },
+  async deliveries() {
+    separateCores();
+    await deliveries();
+  },
 };
 
 async function runCase(name: string): Promise<void> {
@@ -133,7 +142,6 @@ async function runCase(name: string): Promise<void> {
   }
 }
 
-bindGenerator();
 console.log(`${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}`);
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(comparisons)) await runCase(name);
