@@ -3,7 +3,8 @@
  * They believe the server: no answer is checked against the handshake's key, and every frame is taken as whole text.
  */
 import { connect, type Socket } from 'node:net';
-import { type ServerMessageType, SUBPROTOCOL } from '../src/protocol.ts';
+import { SUBPROTOCOL } from '../src/protocol.ts';
+import { frameAt } from '../test/harness/raw.ts';
 import type { Dialect } from './dialect.ts';
 
 const TEXT = 0x81;
@@ -74,23 +75,15 @@ export class BenchSocket {
 
   /** @returns how many bytes were whole frames */
   #readFrames(bytes: Buffer): number {
-    for (let at = 0; ; ) {
-      let length = (bytes[at + 1] ?? 0) & 127;
-      let start = at + 2;
-      if (length === 126) {
-        start = at + 4;
-        length = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
-      } else if (length === 127) {
-        start = at + 10;
-        if (bytes.length >= start) length = bytes.readUInt32BE(at + 6);
-      }
-      if (start + length > bytes.length) return at;
-      const payload = bytes.subarray(start, start + length);
+    let at = 0;
+    for (let next = frameAt(bytes, at); next; next = frameAt(bytes, at)) {
+      const payload = bytes.subarray(next.start, next.end);
       if (bytes[at] === TEXT) this.#handle(payload);
       else if (bytes[at] === PING) this.#socket.write(frame(PONG, payload));
       else this.#socket.end();
-      at = start + length;
+      at = next.end;
     }
+    return at;
   }
 }
 
@@ -138,12 +131,6 @@ export async function openMember(
   socket.send(dialect.join(room));
   await joined.promise;
   return socket;
-}
-
-/** Whether a frame is of a type, without parsing it. */
-export function frameTest(type: ServerMessageType): (frame: Buffer) => boolean {
-  const beginning = Buffer.from(`{"type":"${type}"`);
-  return (frame) => frame.subarray(0, beginning.length).equals(beginning);
 }
 
 /** Opens so many, a handful at a time: a listener's queue is short. */

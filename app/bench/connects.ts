@@ -1,5 +1,6 @@
 /** How many clients connect and join a room in a second, on a server that has just started. */
 import { type BenchSocket, openMember } from './client.ts';
+import { separateCores } from './cores.ts';
 import { tokenFor } from './server.ts';
 import { type Measure, type Row, sideBySide, timed } from './side-by-side.ts';
 
@@ -34,6 +35,7 @@ export function measureConnects({ clients, rooms }: (typeof SHAPES)[number]): Me
 }
 
 export async function connects(): Promise<Row[]> {
+  separateCores();
   const rows: Row[] = [];
   for (const shape of SHAPES) {
     const { clients, rooms } = shape;

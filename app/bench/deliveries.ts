@@ -1,4 +1,5 @@
 /** How many messages one server delivers in a second: each publisher sends its next when its last is acknowledged. */
+import { separateCores } from './cores.ts';
 import { connectLoad, type Shape } from './load.ts';
 import { type Measure, type Row, sideBySide, timed } from './side-by-side.ts';
 
@@ -23,6 +24,7 @@ export function measureDeliveries({ deliveries: count, ...shape }: Shape & { del
 }
 
 export async function deliveries(): Promise<Row[]> {
+  separateCores();
   const rows: Row[] = [];
   for (const shape of SHAPES) {
     const title = `deliveries: ${shape.rooms} ${shape.rooms === 1 ? 'room' : 'rooms'} of ${shape.members}, ${shape.publishers} publishing in each`;

@@ -1,3 +1,5 @@
+import type { ServerMessageType } from '../src/protocol.ts';
+
 /** How a client says something to a server, and how it recognizes the answer without parsing it. */
 export interface Dialect {
   /** Path and query of the WebSocket. The token is in the handshake's headers. */
@@ -18,7 +20,8 @@ function startsWith(text: string): (frame: Buffer) => boolean {
   return (frame) => frame.compare(beginning, 0, beginning.length, 0, Math.min(beginning.length, frame.length)) === 0;
 }
 
-const ofType = (type: string) => startsWith(`{"type":"${type}"`);
+/** Whether a frame of the kit's protocol is of a type. */
+export const ofType = (type: ServerMessageType): ((frame: Buffer) => boolean) => startsWith(`{"type":"${type}"`);
 
 /** The kit's protocol, which peers may speak too. */
 export const kitDialect: Dialect = {

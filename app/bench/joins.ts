@@ -1,19 +1,21 @@
 /** Everyone joins one room at once: how many joins one instance answers in a second. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { percentile } from '../tools/lib/percentile.ts';
-import { type BenchSocket, frameTest, openAll, openSocket } from './client.ts';
+import { type BenchSocket, openAll, openSocket } from './client.ts';
+import { ofType } from './dialect.ts';
 import { withRedis } from './redis.ts';
 import { startServer, tokenFor } from './server.ts';
+import { show } from './side-by-side.ts';
 
 const CLIENTS = 1000;
 const ROUNDS = 10;
 /** For what a round's joins and leaves still have to tell the room, once a second. */
 const SETTLE_MS = 2000;
 
-const isGreeting = frameTest('authenticated');
-const isJoined = frameTest('joined_room');
-const isLeft = frameTest('left_room');
-const isError = frameTest('error');
+const isGreeting = ofType('authenticated');
+const isJoined = ofType('joined_room');
+const isLeft = ofType('left_room');
+const isError = ofType('error');
 
 class Client {
   #isAnswer = isGreeting;
@@ -75,7 +77,6 @@ async function measure(origin: string): Promise<void> {
   }
   for (const client of clients) client.close();
 
-  const show = (rate: number) => Math.round(rate).toLocaleString('en');
   const [first = 0] = rates;
   rates.sort((a, b) => a - b);
   console.log(

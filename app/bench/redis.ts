@@ -4,10 +4,10 @@ import { type RedisServer, startRedis } from '../test/harness/redis.ts';
 
 const configuration = fileURLToPath(new URL('../../deploy/redis/redis.conf', import.meta.url));
 
-export async function withRedis(measure: (redis: RedisServer) => Promise<void>): Promise<void> {
+export async function withRedis<T>(measure: (redis: RedisServer) => Promise<T>): Promise<T> {
   const redis = await startRedis({ args: ['--include', configuration] });
   try {
-    await measure(redis);
+    return await measure(redis);
   } finally {
     await redis[Symbol.asyncDispose]();
   }

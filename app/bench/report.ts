@@ -3,28 +3,22 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import packageJson from '../../package.json' with { type: 'json' };
 import appPackageJson from '../package.json' with { type: 'json' };
-import type { Result, Row } from './side-by-side.ts';
+import { type Result, type Row, show } from './side-by-side.ts';
 
 const page = new URL('../../docs/benchmarks.md', import.meta.url);
 const BEGIN = '<!-- figures: make bench writes what follows -->\n';
 const END = '<!-- end of the figures -->\n';
 
-const show = (value: number) => Math.round(value).toLocaleString('en');
+const range = ({ median, least, most }: Result, mark = '') =>
+  `${show(median)}${mark}<br>${show(least)} to ${show(most)}`;
 
-function cell({ median, least, most, generatorBusy }: Result, kit: Result | undefined): string {
-  const ratio = ((kit?.median ?? 0) / median).toFixed(2);
-  return `**× ${ratio}** ${show(median)}${generatorBusy ? ' †' : ''}<br>${show(least)} to ${show(most)}`;
-}
+const against = (peer: Result) => `**× ${peer.ratio.toFixed(2)}** ${range(peer, peer.generatorBusy ? ' †' : '')}`;
 
 export function writeReport(rows: readonly Row[]): void {
   const [kit, ...others] = rows[0]?.results.map(({ name }) => name) ?? [];
   const head = ['a second', kit, ...others.map((name) => `the kit against ${name}`)];
   const lines = rows.map(({ title, results: [own, ...peers] }) =>
-    [
-      title,
-      own ? `${show(own.median)}<br>${show(own.least)} to ${show(own.most)}` : '',
-      ...peers.map((peer) => cell(peer, own)),
-    ].join(' | '),
+    [title, own ? range(own) : '', ...peers.map(against)].join(' | '),
   );
   const versions = [
     `Node ${process.version}`,

@@ -10,7 +10,6 @@
  */
 import { cpus } from 'node:os';
 import { connects } from './connects.ts';
-import { separateCores } from './cores.ts';
 import { deliveries } from './deliveries.ts';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
@@ -110,22 +109,13 @@ async function shareOfMetrics({ title, shape, deliveries }: Comparison): Promise
   console.log(`${title.padEnd(26)} ${(100 * share).toFixed(2)} % of ${samples} samples are in the metrics' code`);
 }
 
-const figures: Readonly<Record<string, () => Promise<void>>> = {
+const figures: Readonly<Record<string, () => Promise<unknown>>> = {
+  connects,
+  deliveries,
   joins,
   wave,
   scripts,
-  async peers() {
-    separateCores();
-    writeReport([...(await connects()), ...(await deliveries())]);
-  },
-  async connects() {
-    separateCores();
-    await connects();
-  },
-  async deliveries() {
-    separateCores();
-    await deliveries();
-  },
+  peers: async () => writeReport([...(await connects()), ...(await deliveries())]),
 };
 
 async function runCase(name: string): Promise<void> {

@@ -21,6 +21,8 @@ export interface Result {
   median: number;
   least: number;
   most: number;
+  /** The kit's median against this one. */
+  ratio: number;
   generatorBusy: boolean;
 }
 
@@ -43,18 +45,15 @@ export async function timed(work: () => Promise<number>): Promise<Measured> {
   return { rate: events / seconds, generator: (user + system) / 1e6 / seconds };
 }
 
-async function measureNew(contender: Contender, measure: Measure): Promise<Measured> {
-  const { promise, resolve } = Promise.withResolvers<Measured>();
-  await withRedis(async (redis) => {
+const measureNew = (contender: Contender, measure: Measure): Promise<Measured> =>
+  withRedis(async (redis) => {
     const server = await contender.start(redis.url);
     try {
-      resolve(await measure(server, contender));
+      return await measure(server, contender);
     } finally {
       await server.stop();
     }
   });
-  return promise;
-}
 
 /** Measures every contender with a server of its own for each repetition, and prints the row. */
 export async function sideBySide(
@@ -66,7 +65,7 @@ export async function sideBySide(
   for (let repetition = 0; repetition < repetitions; repetition += 1) {
     for (const contender of among) measured.get(contender.name)?.push(await measureNew(contender, measure));
   }
-  const results = [...measured].map(([name, all]) => {
+  const summaries = [...measured].map(([name, all]) => {
     const rates = all.map(({ rate }) => rate).sort((a, b) => a - b);
     return {
       name,
@@ -76,14 +75,15 @@ export async function sideBySide(
       generatorBusy: all.some(({ generator }) => generator > BUSY),
     };
   });
-  console.log(`${title}\n${results.map((result) => `  ${describe(result, results[0]?.median ?? 0)}`).join('\n')}`);
+  const kit = summaries[0]?.median ?? 0;
+  const results = summaries.map((summary) => ({ ...summary, ratio: kit / summary.median }));
+  console.log(`${title}\n${results.map((result) => `  ${describe(result)}`).join('\n')}`);
   return { title, results };
 }
 
-const show = (value: number) => Math.round(value).toLocaleString('en');
+export const show = (rate: number): string => Math.round(rate).toLocaleString('en');
 
-function describe({ name, median, least, most, generatorBusy }: Result, kit: number): string {
+function describe({ name, median, least, most, ratio, generatorBusy }: Result): string {
   const limit = generatorBusy ? '  the generator may have been the limit' : '';
-  const ratio = (kit / median).toFixed(2);
-  return `${name.padEnd(10)} kit x ${ratio}  ${show(median)}/s (${show(least)} to ${show(most)})${limit}`;
+  return `${name.padEnd(10)} kit x ${ratio.toFixed(2)}  ${show(median)}/s (${show(least)} to ${show(most)})${limit}`;
 }

@@ -10,7 +10,8 @@ import { type Rig, startRig } from '../test/faults/rig.ts';
 import { within } from '../test/harness/process.ts';
 import { tokenFor } from '../test/harness/tokens.ts';
 import { percentile } from '../tools/lib/percentile.ts';
-import { type BenchSocket, frameTest, openAll, openSocket } from './client.ts';
+import { type BenchSocket, openAll, openSocket } from './client.ts';
+import { ofType } from './dialect.ts';
 import { redisCpu } from './redis.ts';
 
 const CLIENTS = 3000;
@@ -19,11 +20,11 @@ const ROOMS = [3, 100, 1500];
 const BEHIND = 3;
 const PATIENCE_MS = 60_000;
 
-const isJoined = frameTest('joined_room');
-const isMessage = frameTest('message');
-const isShutdown = frameTest('server_shutdown');
-const isConnected = frameTest('connected');
-const isError = frameTest('error');
+const isJoined = ofType('joined_room');
+const isMessage = ofType('message');
+const isShutdown = ofType('server_shutdown');
+const isConnected = ofType('connected');
+const isError = ofType('error');
 
 const payloadOf = <T>(frame: Buffer) => (JSON.parse(frame.toString()) as { payload: T }).payload;
 

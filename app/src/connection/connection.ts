@@ -211,7 +211,6 @@ export class Connection {
     this.flush();
     this.state = 'closing';
     this.#waiting = [];
-    this.#unwritten = [];
     this.#options.handleClosing(this, done);
   }
 

@@ -33,25 +33,31 @@ export interface ServerFrame {
   payload: Buffer;
 }
 
+/** Where the payload of the server's frame at `at` starts and ends; undefined if the frame is not whole. */
+export function frameAt(bytes: Buffer, at: number): { start: number; end: number } | undefined {
+  if (bytes.length < at + 2) return undefined;
+  let length = (bytes[at + 1] ?? 0) & 127;
+  let start = at + 2;
+  if (length === 126) {
+    start = at + 4;
+    if (bytes.length < start) return undefined;
+    length = bytes.readUInt16BE(at + 2);
+  } else if (length === 127) {
+    start = at + 10;
+    if (bytes.length < start) return undefined;
+    length = Number(bytes.readBigUInt64BE(at + 2));
+  }
+  const end = start + length;
+  return bytes.length < end ? undefined : { start, end };
+}
+
 /** The frames of a server in a buffer, as far as they are whole. */
 export function readFrames(bytes: Buffer): ServerFrame[] {
   const frames: ServerFrame[] = [];
   let at = 0;
-  while (bytes.length >= at + 2) {
-    let length = (bytes[at + 1] ?? 0) & 127;
-    let start = at + 2;
-    if (length === 126) {
-      if (bytes.length < at + 4) break;
-      length = bytes.readUInt16BE(at + 2);
-      start = at + 4;
-    } else if (length === 127) {
-      if (bytes.length < at + 10) break;
-      length = Number(bytes.readBigUInt64BE(at + 2));
-      start = at + 10;
-    }
-    if (bytes.length < start + length) break;
-    frames.push({ opcode: (bytes[at] ?? 0) & 15, payload: bytes.subarray(start, start + length) });
-    at = start + length;
+  for (let next = frameAt(bytes, at); next; next = frameAt(bytes, at)) {
+    frames.push({ opcode: (bytes[at] ?? 0) & 15, payload: bytes.subarray(next.start, next.end) });
+    at = next.end;
   }
   return frames;
 }

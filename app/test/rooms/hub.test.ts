@@ -159,11 +159,17 @@ describe('patient frames', () => {
     vi.useRealTimers();
   });
 
-  test('the first goes with its turn, and the next ones wait for each other', async () => {
+  /** A member of the room, to which `1` was written just now. */
+  async function memberOfBusyRoom(): Promise<Fake> {
     const a = member('a', 'r');
     patient('1');
     await later(1);
     expect(a.writes).toEqual(['1']);
+    return a;
+  }
+
+  test('the first goes with its turn, and the next ones wait for each other', async () => {
+    const a = await memberOfBusyRoom();
     for (const text of ['2', '3']) {
       patient(text);
       await later(30);
@@ -174,9 +180,7 @@ describe('patient frames', () => {
   });
 
   test('none waits longer than 100 ms', async () => {
-    const a = member('a', 'r');
-    patient('1');
-    await later(1);
+    const a = await memberOfBusyRoom();
     patient('2');
     await later(99);
     expect(a.writes).toEqual(['1']);
@@ -185,9 +189,7 @@ describe('patient frames', () => {
   });
 
   test('a message takes them along, in order', async () => {
-    const a = member('a', 'r');
-    patient('1');
-    await later(1);
+    const a = await memberOfBusyRoom();
     patient('2');
     deliver('r', 'message');
     patient('3');
@@ -198,9 +200,7 @@ describe('patient frames', () => {
   });
 
   test('each member gets those from its time in the room, without its own', async () => {
-    const a = member('a', 'r');
-    patient('0');
-    await later(1);
+    const a = await memberOfBusyRoom();
     const b = member('b', 'r');
     patient('b', 'b');
     const c = member('c', 'r');
@@ -209,14 +209,12 @@ describe('patient frames', () => {
     expect(b.writes).toEqual(['c']);
     patient('-b');
     await later(100);
-    expect([a.writes, b.writes, c.writes]).toEqual([['0', 'bc-b'], ['c'], ['-b']]);
+    expect([a.writes, b.writes, c.writes]).toEqual([['1', 'bc-b'], ['c'], ['-b']]);
   });
 
   test('a member that comes again gets nothing twice', async () => {
-    const a = member('a', 'r');
+    const a = await memberOfBusyRoom();
     member('b', 'r');
-    patient('1');
-    await later(1);
     patient('2');
     hub.leave('r', a);
     hub.join('r', a);
