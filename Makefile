@@ -39,6 +39,10 @@ trace:
 token:
 	@$(CLUSTER)/token.sh
 
+## publish: publish a message through the server API (ROOM=lobby CONTENT=hello [ID=...])
+publish:
+	@$(CLUSTER)/publish.sh
+
 ## demo: open the demo page, or print its URL
 demo:
 	@$(CLUSTER)/demo.sh

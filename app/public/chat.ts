@@ -183,7 +183,8 @@ export function startChat(session: Session, leave: (why?: string) => void): void
     void client.close().then(() => leave());
   }
 
-  client.on('message', ({ room, from, content }, at) => {
+  client.on('message', ({ room, from, ...message }, at) => {
+    const content = typeof message.content === 'string' ? message.content : JSON.stringify(message.content);
     const conversation = room === ROOM_ME ? conversations.direct(from) : conversations.get(room);
     if (!conversation) return;
     typing.set(conversation, from, false);

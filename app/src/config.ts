@@ -49,6 +49,35 @@ const proxies = list.superRefine((items, context) => {
   }
 });
 
+/** What a key of the server API may do. */
+export const apiScopes = ['publish', 'presence', 'history', 'manage'] as const;
+export type ApiScope = (typeof apiScopes)[number];
+
+export interface ApiKey {
+  /** Who uses it, for the log. Several keys may have one name while a secret is replaced. */
+  name: string;
+  scopes: readonly ApiScope[];
+  secret: string;
+}
+
+const API_KEY = /^([\w-]{1,32}):(\w+(?:\+\w+)*):([\w.~+/=-]{32,256})$/;
+
+/** `NAME:SCOPE+SCOPE:SECRET`, comma-separated. Its errors show no secret. */
+const apiKeys = list.transform((items, context) =>
+  items.flatMap((item, index): ApiKey[] => {
+    const [, name, scopes, secret] = API_KEY.exec(item) ?? [];
+    const wrong = scopes?.split('+').find((scope) => !(apiScopes as readonly string[]).includes(scope));
+    if (name && scopes && secret && wrong === undefined) {
+      return [{ name, scopes: scopes.split('+') as ApiScope[], secret }];
+    }
+    const message = wrong
+      ? `${name} has the scope ${wrong}; expected ${apiScopes.join(', ')}`
+      : 'expected NAME:SCOPE+SCOPE:SECRET with a secret of at least 32 characters';
+    context.addIssue({ code: 'custom', message: `key ${index + 1}: ${message}` });
+    return [];
+  }),
+);
+
 /** Every variable that the app reads, with its default as text and its meaning. */
 export const environment = z.object({
   JWT_SECRET: z
@@ -81,6 +110,16 @@ export const environment = z.object({
     .regex(/^[\w.-]{0,64}$/, 'letters, digits, dot, dash and underscore only')
     .default('')
     .describe('Name of this instance in logs and metrics; defaults to the host name'),
+
+  API_KEYS: apiKeys
+    .prefault('')
+    .describe(
+      'Keys of the server API: NAME:SCOPE+SCOPE:SECRET, comma-separated; scopes publish, presence, history, manage. Empty: no API',
+    ),
+  API_PORT: integer(0, 65535).prefault('9200').describe('Listener of the server API, if API_KEYS is set'),
+  API_RATE_LIMIT: integer(1, 1_000_000)
+    .prefault('10000')
+    .describe('Messages per second that one key of the server API may publish on one instance'),
 
   BROKER: z.enum(['redis', 'memory']).default('redis').describe('redis for several instances; memory for a single one'),
   REDIS_URL: z
@@ -166,6 +205,13 @@ const relations: readonly {
     needs: ['PORT', 'INTERNAL_PORT'],
     holds: (config) => config.PORT !== config.INTERNAL_PORT || config.PORT === 0,
     message: 'must not be PORT: the public listener shows nothing internal',
+  },
+  {
+    name: 'API_PORT',
+    needs: ['API_KEYS', 'API_PORT', 'PORT', 'INTERNAL_PORT'],
+    holds: ({ API_KEYS, API_PORT, PORT, INTERNAL_PORT }) =>
+      API_KEYS.length === 0 || API_PORT === 0 || (API_PORT !== PORT && API_PORT !== INTERNAL_PORT),
+    message: 'must be neither PORT nor INTERNAL_PORT',
   },
   {
     name: 'HEARTBEAT_TIMEOUT',

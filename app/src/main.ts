@@ -8,12 +8,20 @@ import type { Connection } from './connection/connection.ts';
 import { createHeartbeat } from './connection/heartbeat.ts';
 import { createTokenExpiry } from './connection/token-expiry.ts';
 import { createUpgrade } from './connection/upgrade.ts';
+import { createFleet } from './fleet.ts';
 import { createDispatch } from './handlers/dispatch.ts';
 import { handlers } from './handlers/index.ts';
+import { createApiApp } from './http/api/api-app.ts';
+import { createConnectionOperations } from './http/api/connections.ts';
+import { createKeys } from './http/api/keys.ts';
+import { describeApi } from './http/api/openapi.ts';
+import { createPublishOperations } from './http/api/publish.ts';
+import { createRoomOperations } from './http/api/rooms.ts';
 import { createInternalApp } from './http/internal-app.ts';
 import { createPublicApp } from './http/public-app.ts';
-import { createInternalServer, createPublicServer, listen } from './http/servers.ts';
+import { closeWhenAnswered, createInternalServer, createPublicServer, listen } from './http/servers.ts';
 import { createInstance } from './instance.ts';
+import { createInstanceCalls, type InstanceCalls } from './instance-calls.ts';
 import { createDrain } from './lifecycle/drain.ts';
 import { createShutdown } from './lifecycle/shutdown.ts';
 import { metricLabels } from './metric-labels.ts';
@@ -21,7 +29,7 @@ import { createLogger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { createThroughput } from './observability/throughput.ts';
 import { createPresence } from './presence/create-presence.ts';
-import { createDirectMessages, type DirectMessages } from './rooms/direct-messages.ts';
+import { createDirectMessages } from './rooms/direct-messages.ts';
 import { createHub } from './rooms/hub.ts';
 import { createPresenceEvents, type PresenceEvents } from './rooms/presence-events.ts';
 import { createPublisher } from './rooms/publisher.ts';
@@ -62,7 +70,7 @@ const { broker, link } = await createBroker({
   handlers: {
     handleMessage: (...message) => subscriptions.brokerHandlers.handleMessage(...message),
     handleAnnouncement(room, body, except) {
-      if (room === directMessages.channel) directMessages.handleAnnouncement(body);
+      if (calls.owns(room)) calls.handleAnnouncement(body);
       else subscriptions.brokerHandlers.handleAnnouncement(room, body, except);
     },
     handleRestored: () => subscriptions.brokerHandlers.handleRestored(),
@@ -72,6 +80,8 @@ const { broker, link } = await createBroker({
 });
 const presence = createPresence({ config, link, onGone: (...gone) => presenceEvents.handleGone(...gone), logger });
 
+const calls: InstanceCalls = createInstanceCalls({ broker });
+
 // On this instance.
 const hub = createHub<Connection>(turnEnd);
 const recent = createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE });
@@ -80,7 +90,7 @@ function handleDelivered(receivers: number, frame: Buffer): void {
   metrics.deliveredBytes.inc(receivers * frame.length);
   throughput.delivered(receivers);
 }
-const directMessages: DirectMessages = createDirectMessages({ broker, hub, handleDelivered });
+const directMessages = createDirectMessages({ calls, hub, handleDelivered });
 const subscriptions: Subscriptions = createSubscriptions({
   config,
   hub,
@@ -126,12 +136,30 @@ const upgrade = createUpgrade({
 const publicServer = createPublicServer(createPublicApp({ auth, demo: config.DEMO, logger }), upgrade.handleUpgrade);
 const internalServer = createInternalServer(createInternalApp({ instance, metrics, logger }));
 
+// For other back-ends.
+const { INSTANCE_ID: instanceId, MAX_CONTENT_LENGTH: maxContentLength } = config;
+const fleet = createFleet({ calls, hub, rooms, instanceId, status: instance.status });
+const operations = [
+  ...createPublishOperations({ publisher, instanceId, maxContentLength }),
+  ...createRoomOperations({ broker, presenceEvents }),
+  ...createConnectionOperations({ fleet }),
+];
+const apiServer = createInternalServer(
+  createApiApp({
+    findCaller: createKeys(config.API_KEYS, { perMinute: config.API_RATE_LIMIT * 60, burst: config.API_RATE_LIMIT }),
+    operations,
+    specification: () => describeApi(operations, version),
+    logger,
+  }),
+);
+
 const shutdown = createShutdown({
   deadline: config.SHUTDOWN_DEADLINE,
   drain: instance.drain,
   terminateStragglers: instance.terminateAll,
   async leave() {
     publicServer.close();
+    await closeWhenAnswered(apiServer);
     await presence.close();
     await broker.close();
     wheel.close();
@@ -153,5 +181,6 @@ process.on('unhandledRejection', shutdown.handleFatal);
 // until then a proxy finds a closed port instead of a silent one.
 const internalPort = await listen(internalServer, config.HOST, config.INTERNAL_PORT);
 await link?.connect();
+const apiPort = config.API_KEYS.length > 0 ? await listen(apiServer, config.HOST, config.API_PORT) : undefined;
 const port = await listen(publicServer, config.HOST, config.PORT);
-logger.info({ event: 'listening', port, internalPort, version }, `listening on port ${port}`);
+logger.info({ event: 'listening', port, internalPort, apiPort, version }, `listening on port ${port}`);

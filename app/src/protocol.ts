@@ -28,13 +28,19 @@ export interface Position {
   offset: number;
 }
 
-/** Who sent a message. `instanceId` is the instance that the sender was connected to. */
+/**
+ * Who sent a message. `instanceId` is the instance that the sender was connected to. A message of the server API has the
+ * `clientId` `@api`, which no connection has.
+ */
 export interface Sender {
   userId: string;
   username: string;
   clientId: string;
   instanceId: string;
 }
+
+/** What a message says: text, or an object that the server API published. */
+export type Content = string | Readonly<Record<string, unknown>>;
 
 /** A user in a room. A user with several connections counts once. */
 export interface Member {
@@ -104,7 +110,7 @@ export interface ServerMessages {
   rooms: { rooms: string[] };
   /** The answer to list_members; without `members`, the summary that large rooms get instead of presence events. */
   members: { room: string; members?: Member[]; memberCount: number };
-  message: { room: string; from: Sender; content: string; position?: Position };
+  message: { room: string; from: Sender; content: Content; position?: Position };
   user_joined: { room: string; userId: string; username: string; memberCount: number };
   user_left: { room: string; userId: string; username: string; memberCount: number };
   typing: { room: string; userId: string; username: string; isTyping: boolean };

@@ -96,7 +96,7 @@ function createProbe(room: string, index: number): Probe {
   });
   const probe: Probe = { client, room, userId, sent: 0, acknowledged: 0, ledgers: new Map(), delays: new Map() };
   client.on('message', ({ from, content }) => {
-    const [number, sentAt] = content.split(' ').map(Number) as [number, number];
+    const [number, sentAt] = String(content).split(' ').map(Number) as [number, number];
     ledgerOf(probe, from.userId).take(number);
     const took = performance.now() - sentAt;
     const gap = Math.max(0, took - (probe.delays.get(from.userId) ?? took));

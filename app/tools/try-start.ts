@@ -9,7 +9,10 @@ import { fileURLToPath } from 'node:url';
 const DEADLINE_MS = 20_000;
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const isolation = { INSTANCE_ID: 'try-start', HOST: '127.0.0.1', PORT: '0', INTERNAL_PORT: '0', BROKER: 'memory' };
+const isolation = {
+  ...{ INSTANCE_ID: 'try-start', HOST: '127.0.0.1', BROKER: 'memory' },
+  ...{ PORT: '0', INTERNAL_PORT: '0', API_PORT: '0' },
+};
 // Its log tells whether it listens. A value that the app refuses stays, because the point is to find it.
 const { LOG_LEVEL = 'info', LOG_FORMAT = 'json' } = process.env;
 const logging = {

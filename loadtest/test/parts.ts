@@ -21,6 +21,7 @@ export async function startNginx(servers: string): Promise<StartedPart> {
   const port = await freePorts();
   writeFolder(join(root, 'deploy/nginx'), join(folder, 'conf'), {
     ...{ NGINX_CONF_DIR: '.', NGINX_RUN_DIR: 'run', NGINX_UPSTREAM: '../upstream.conf', NGINX_REALIP: '' },
+    ...{ NGINX_API_UPSTREAM: '../upstream.conf', API_PUBLIC: 'false' },
     ...{ NGINX_LISTEN: `127.0.0.1:${port}`, NGINX_INTERNAL_LISTEN: `127.0.0.1:${port + 1}` },
     ...{ NGINX_ACCESS_LOG: '/dev/null', NGINX_ERROR_LOG: 'stderr', STICKY_MODE: 'off', TLS: 'false' },
   });

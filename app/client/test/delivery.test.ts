@@ -25,7 +25,7 @@ async function acceptLobby(peer: Peer, joined: Joined): Promise<unknown> {
 
 function contents(client: Client): string[] {
   const seen: string[] = [];
-  client.on('message', ({ content }) => seen.push(content));
+  client.on('message', ({ content }) => seen.push(String(content)));
   return seen;
 }
 

@@ -26,7 +26,7 @@ describe('an instance that restarts', () => {
     const states: unknown[] = [];
     const messages: string[] = [];
     client.on('state', (state) => states.push(state));
-    client.on('message', ({ content }) => messages.push(content));
+    client.on('message', ({ content }) => messages.push(String(content)));
     clock.advance(5_000);
     await shutDown(client, peer, 4_000);
     clock.advance(3_999);
@@ -149,7 +149,7 @@ describe('an instance that restarts', () => {
     const { client, peer } = await open({ rooms: ['lobby', 'attic'] });
     await peer.acceptJoins(['lobby', 'attic']);
     const messages: string[] = [];
-    client.on('message', ({ content }) => messages.push(content));
+    client.on('message', ({ content }) => messages.push(String(content)));
     clock.advance(5_000);
     await shutDown(client, peer, 0);
     clock.advance(0);
@@ -179,7 +179,7 @@ describe('an instance that restarts', () => {
   }) => {
     const { client, peer } = await open();
     const messages: string[] = [];
-    client.on('message', ({ content }) => messages.push(content));
+    client.on('message', ({ content }) => messages.push(String(content)));
     clock.advance(5_000);
     await shutDown(client, peer, 0);
     void client.join('lobby');

@@ -128,7 +128,7 @@ function setUp() {
   client.on('message', ({ content, position }) => {
     if (position?.offset !== (last ?? Number.NaN) + 1) wrong.push(`${content} at ${position?.offset} after ${last}`);
     last = position?.offset;
-    held.set(last ?? 0, content);
+    held.set(last ?? 0, String(content));
   });
   const handleBroken = (reason: string, { offset }: Position) => {
     told.push(reason);

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { type CloseName, closeCodes } from '../close-codes.ts';
+import { type CloseName, closeCodes, comebackAfter } from '../close-codes.ts';
 import {
   type ErrorCode,
   encode,
@@ -54,7 +54,7 @@ export interface ConnectionOptions {
   handlePong(connection: Connection): void;
   /**
    * The connection neither receives nor sends messages from here on, and leaves its rooms. Called once.
-   * @param done the client closed it with 1000 and will not reconnect
+   * @param done the client will not reconnect: it closed with 1000, or the server with a code that says so
    */
   handleClosing(connection: Connection, done: boolean): void;
   /** The socket has closed. Called once, after handleClosing. */
@@ -95,6 +95,7 @@ export class Connection {
   #closeWhenIdle: CloseName | undefined;
   /** Why the app closed it, if it did. */
   #closedAs: CloseName | undefined;
+  #closeCode = 0;
   /** Why `ws` closed it, if it did. */
   #brokenWith: { code: number; reason: string } | undefined;
 
@@ -182,11 +183,12 @@ export class Connection {
   }
 
   /** Closes with a code. `ws` destroys the socket when the peer does not answer within its `closeTimeout`. */
-  close(name: CloseName): void {
+  close(name: CloseName, code: number = closeCodes[name].code): void {
     if (this.state !== 'open') return;
     this.#closedAs = name;
-    this.#leave(false);
-    this.#ws.close(closeCodes[name].code, closeCodes[name].reason);
+    this.#closeCode = code;
+    this.#leave(comebackAfter(code) === 'never');
+    this.#ws.close(code, closeCodes[name].reason);
   }
 
   /** Reads no more messages, and closes once those already read have been answered. */
@@ -271,7 +273,9 @@ export class Connection {
     if (this.state === 'open') this.#leave(code === closeCodes.DONE.code);
     this.state = 'closed';
     this.#waiting = [];
-    const ours = this.#closedAs ? closeCodes[this.#closedAs] : this.#brokenWith;
+    const ours = this.#closedAs
+      ? { code: this.#closeCode, reason: closeCodes[this.#closedAs].reason }
+      : this.#brokenWith;
     this.#options.handleClosed(this, ours?.code ?? code, ours?.reason ?? reason.toString());
   }
 }

@@ -22,7 +22,7 @@ export interface PresenceEvents {
    */
   leave(connection: Connection, room: string, done: boolean): Promise<void>;
   /** @throws {BrokerUnavailable} */
-  list(room: string): Promise<ServerMessages['members']>;
+  list(room: string, limit?: number): Promise<ServerMessages['members']>;
   /** Presence calls this when a user's grace period or an instance's lease has expired. */
   handleGone: OnGone;
 }
@@ -98,7 +98,8 @@ export function createPresenceEvents(options: {
         options.logger.debug({ event: 'leave_failed', err: error }, 'a member could not be removed from presence');
       }
     },
-    list: (room) => available(async () => ({ room, ...(await presence.members(room, MEMBER_LIST_LIMIT)) })),
+    list: (room, limit = MEMBER_LIST_LIMIT) =>
+      available(async () => ({ room, ...(await presence.members(room, limit)) })),
     handleGone: (room, who, memberCount) => notify('user_left', room, who, memberCount),
   };
 }

@@ -1,13 +1,21 @@
 /**
- * Publishes what connections send. A message always takes the same way, local or remote: it goes to the broker and
+ * Publishes what connections and the server API send. A message always takes the same way, local or remote: it goes to the broker and
  * reaches the hub only when it comes back. So every member sees one order.
  */
-import type { Broker } from '../broker/broker.ts';
+import type { Broker, Receipt } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { closeBody, encodeOpenMessage, ROOM_ALL, ROOM_ME, type ServerMessages } from '../protocol.ts';
+import {
+  type Content,
+  closeBody,
+  encodeOpenMessage,
+  ROOM_ALL,
+  ROOM_ME,
+  type Sender,
+  type ServerMessages,
+} from '../protocol.ts';
 import { forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
 import type { DirectMessages } from './direct-messages.ts';
 import { memberOf } from './presence-events.ts';
@@ -29,6 +37,13 @@ export interface Publisher {
     connection: Connection,
     message: { to: { userId: string } | { clientId: string }; content: string; id?: string | undefined },
   ): Promise<Ack | Refusal>;
+  /** What the server API says, to a room, `@all` or a user. Ids count for each `from.username`. @throws {BrokerUnavailable} */
+  publishFor(
+    from: Sender,
+    to: { room: string } | { userId: string },
+    content: Content,
+    id?: string | undefined,
+  ): Promise<Receipt>;
 }
 
 export function createPublisher(options: {
@@ -50,9 +65,19 @@ export function createPublisher(options: {
       content,
     });
 
-  async function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
+  function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
     // The kit's client never reuses an id and resends on another connection; a plain client may just count.
     const publisher = connection.explicit ? connection.user.userId : connection.id;
+    return store(connection.id, channel, body, publisher, messageId);
+  }
+
+  async function store(
+    clientId: string,
+    channel: string,
+    body: string,
+    publisher: string,
+    messageId?: string,
+  ): Promise<Receipt> {
     const begin = performance.now();
     const receipt = await broker.publish(channel, body, publisher, messageId);
     metrics.publishDuration.observe((performance.now() - begin) / 1000);
@@ -60,7 +85,7 @@ export function createPublisher(options: {
     if (tracing) {
       const { position, duplicate } = receipt;
       logger.debug(
-        { event: 'published', clientId: connection.id, messageId, room: channel, position, duplicate },
+        { event: 'published', clientId, messageId, room: channel, position, duplicate },
         'the broker took a message',
       );
     }
@@ -87,6 +112,12 @@ export function createPublisher(options: {
       const exists = await options.directMessages.send(to.clientId, body + closeBody());
       if (!exists) return { refused: 'NOT_FOUND', message: 'there is no such connection' };
       return { position: null, duplicate: false };
+    },
+
+    async publishFor(from, to, content, id) {
+      const [room, channel] = 'userId' in to ? [ROOM_ME, channelOfUser(to.userId)] : [to.room, to.room];
+      // No user's id has a control character.
+      return store(from.clientId, channel, encodeOpenMessage({ room, from, content }), `\0${from.username}`, id);
     },
   };
 }

@@ -124,7 +124,8 @@ export class Member {
 
   #listen(): void {
     const { client } = this;
-    client.on('message', ({ room, from, content, position }) => {
+    client.on('message', ({ room, from, position, ...message }) => {
+      const content = String(message.content);
       const [number = 0, sentAt = 0] = content.split(' ', 2).map(Number);
       if (position) this.view(room)?.set(position.offset, `${from.userId} ${content}`);
       this.#handle({ channel: room, publisher: from.userId, number, sentAt, position: position as Position });

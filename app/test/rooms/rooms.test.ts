@@ -313,7 +313,7 @@ describe('messages', () => {
     const seen = everyone.map((client) =>
       client
         .all('message')
-        .map(({ payload }) => payload.content)
+        .map(({ payload }) => String(payload.content))
         .filter((content) => !content.startsWith('marker')),
     );
     const [first = []] = seen;

@@ -1,5 +1,6 @@
 /** `make dev` (dev.sh): one instance with the memory broker, restarted on change, and a token for it. The settings are in the environment. */
 import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { portProblem } from '../drivers/native/port.ts';
@@ -19,7 +20,9 @@ const env = {
   DRAIN_GRACE: '300ms',
   SHUTDOWN_DEADLINE: '5s',
   INTERNAL_PORT: '0',
+  API_KEYS: `dev:publish+presence+history+manage:${randomBytes(24).toString('hex')}`,
   ...process.env,
+  API_PORT: process.env['API_PORT'] ?? '9200',
   HOST: host,
   PORT: port,
   INSTANCE_ID: 'dev',
@@ -51,6 +54,8 @@ console.log(`
   WebSocket  ${url.replace('http', 'ws')}/ws
   Token      ${token}
              (for a day; another: make -s token NAME=alice)
+  Server API http://localhost:${env.API_PORT}/openapi.json
+  Key        ${env.API_KEYS.split(':').at(-1)}
 `);
 
 async function answers(address: string): Promise<boolean> {

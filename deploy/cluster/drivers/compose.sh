@@ -281,10 +281,8 @@ compose_probe() {
 # lookup changes the list gets a 502.
 compose_configure() {
   find_subnet
-  {
-    say '# Written by deploy/cluster.'
-    for name in $(instances "$1"); do say "server $SUBNET.$((100 + ${name#app})):3000 max_fails=0; # $name"; done
-  } >"$COMPOSE_STATE/nginx/upstream.conf.new"
+  servers "$1" 3000 >"$COMPOSE_STATE/nginx/upstream.conf.new"
+  servers "$1" 9200 >"$COMPOSE_STATE/nginx/api-upstream.conf.new"
   {
     say '['
     for name in $(instances "$1"); do
@@ -297,7 +295,7 @@ compose_configure() {
     say ']'
   } >"$COMPOSE_STATE/prometheus/targets.json.new"
   say "[$([ "$ALERTS" = false ] || target_of alertmanager:9093)]" >"$COMPOSE_STATE/prometheus/alertmanagers.json.new"
-  for file in nginx/upstream.conf prometheus/targets.json prometheus/alertmanagers.json; do
+  for file in nginx/upstream.conf nginx/api-upstream.conf prometheus/targets.json prometheus/alertmanagers.json; do
     chmod a+r "$COMPOSE_STATE/$file.new"
     mv "$COMPOSE_STATE/$file.new" "$COMPOSE_STATE/$file"
   done
@@ -307,6 +305,11 @@ compose_configure() {
   [ "$now" != "$(cat "$COMPOSE_STATE/nginx-read" 2>/dev/null)" ] || return 0
   ! runs nginx || compose_signal nginx HUP
   say "$now" >"$COMPOSE_STATE/nginx-read"
+}
+
+servers() { # servers INSTANCES PORT
+  say '# Written by deploy/cluster.'
+  for name in $(instances "$1"); do say "server $SUBNET.$((100 + ${name#app})):$2 max_fails=0; # $name"; done
 }
 
 target_of() { # target_of ADDRESS [JOB]
@@ -336,6 +339,7 @@ compose_filter() {
   docker run --rm -i --init --network "$network" --read-only --log-driver none "$IMAGE" node "app/tools/$tool.ts" "$@"
 }
 
+compose_api_url() { say http://127.0.0.1:9200; }
 compose_ws_url() { say ws://nginx:8081/ws; }
 
 # By the project's name alone, so that it needs no settings.

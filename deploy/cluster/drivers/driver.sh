@@ -18,6 +18,7 @@
 #   filter NAME ARGS...  run app/tools/NAME.ts over standard input; it reaches the instances, and does not depend on one
 #   probe                run app/tools/probe.ts against NGINX until standard input ends; it does not depend on an instance
 #   ws-url               the WebSocket on NGINX' internal listener, where a probe chooses its address
+#   api-url              the server API, as a tool reaches it
 #   remove [data]        after everything is stopped: remove what the driver created (networks, containers), and the data
 #
 # With EXEC=exec an operation replaces the calling shell, so that the caller can end it by its pid.

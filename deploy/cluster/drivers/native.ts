@@ -96,6 +96,12 @@ function createOperations(): Record<string, Operation> {
     },
     // Local processes reach the instances and standard input anyway.
     filter: tool,
+    async 'api-url'() {
+      const states = await cluster.states();
+      const name = states.find((each) => each.name.startsWith('app') && each.state === 'running')?.name;
+      console.log(`http://127.0.0.1:${settings.appApiPort(Number((name ?? 'app1').slice(3)))}`);
+      return 0;
+    },
     'ws-url'() {
       console.log(wsUrl);
       return 0;

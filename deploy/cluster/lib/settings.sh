@@ -66,6 +66,7 @@ default_TLS_CERT=''
 default_TLS_KEY=''
 default_STICKY_MODE=ip_hash
 default_TRUSTED_PROXIES=''
+default_API_PUBLIC=false
 default_PROMETHEUS_PORT=9090
 default_ALERTS=false
 default_ALERT_WEBHOOK=''
@@ -104,6 +105,7 @@ if [ -z "$given_instances" ]; then INSTANCES=$(remembered settings/INSTANCES | g
 whole_number INSTANCES 1 "$MAX_INSTANCES"
 one_of TLS true false
 one_of DASHBOARDS true false
+one_of API_PUBLIC true false
 one_of STICKY_MODE ip_hash hash off
 one_of ALERTS true false
 for name in PUBLIC_PORT TLS_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT; do whole_number "$name" 1 65535; done
@@ -166,10 +168,12 @@ PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT ALERTMANAGER_URL=http://localho
 CONSOLE_URL=$PROMETHEUS_URL/consoles/wsfleet.html
 GRAFANA_URL=http://localhost:$GRAFANA_PORT
 
+random_hex() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
+
 # Creates .env with the secrets on first use, or completes it.
 ensure_env_file() {
   missing=
-  for name in JWT_SECRET REDIS_PASSWORD DEMO; do
+  for name in JWT_SECRET REDIS_PASSWORD API_KEYS DEMO; do
     # Of the file alone: what is given for one command is not written down.
     (
       unset "$name"
@@ -187,7 +191,8 @@ ensure_env_file() {
       for name in $missing; do
         case $name in
           DEMO) say DEMO=true ;;
-          *) say "$name=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" ;;
+          API_KEYS) say "API_KEYS=local:publish+presence+history+manage:$(random_hex)" ;;
+          *) say "$name=$(random_hex)" ;;
         esac
       done
     } >"$ENV_FILE.new"

@@ -173,7 +173,9 @@ describe('the secrets in .env', () => {
   test('are made on first use, for their owner alone, and kept from then on', () => {
     expect(command('ensure_env_file').status).toBe(0);
     const first = readFileSync(envFile, 'utf8');
-    expect(first).toMatch(/^JWT_SECRET=[0-9a-f]{64}\nREDIS_PASSWORD=[0-9a-f]{64}\nDEMO=true\n$/);
+    expect(first).toMatch(
+      /^JWT_SECRET=[0-9a-f]{64}\nREDIS_PASSWORD=[0-9a-f]{64}\nAPI_KEYS=local:publish\+presence\+history\+manage:[0-9a-f]{64}\nDEMO=true\n$/,
+    );
     expect(statSync(envFile).mode & 0o777).toBe(0o600);
     expect(command('ensure_env_file').status).toBe(0);
     expect(readFileSync(envFile, 'utf8')).toBe(first);
@@ -183,7 +185,9 @@ describe('the secrets in .env', () => {
     writeFileSync(envFile, '# mine\nJWT_SECRET=\nDEMO=false\nLOG_LEVEL=debug', { mode: 0o644 });
     const { stdout } = command('ensure_env_file; echo "$JWT_SECRET $DEMO"');
     const file = readFileSync(envFile, 'utf8');
-    expect(file).toMatch(/^# mine\nDEMO=false\nLOG_LEVEL=debug\nJWT_SECRET=(\w{64})\nREDIS_PASSWORD=\w{64}\n$/);
+    expect(file).toMatch(
+      /^# mine\nDEMO=false\nLOG_LEVEL=debug\nJWT_SECRET=(\w{64})\nREDIS_PASSWORD=\w{64}\nAPI_KEYS=\S+\n$/,
+    );
     expect(stdout).toBe(`${/JWT_SECRET=(\w+)/.exec(file)?.[1]} false\n`);
     expect(statSync(envFile).mode & 0o777).toBe(0o600);
   });

@@ -20,12 +20,17 @@ export function writeNginx(settings: Settings, instances: number): void {
   const { root, publicBind, publicPort, tlsPort } = settings;
   const dir = nginxDir(settings);
   mkdirSync(join(dir, 'run'), { recursive: true });
-  const servers = numbers(instances).map((i) => `server 127.0.0.1:${settings.appPort(i)} max_fails=0;\n`);
-  writeChanged(join(dir, 'upstream.conf'), servers.join(''));
+  const servers = (portOf: (instance: number) => number) =>
+    numbers(instances)
+      .map((i) => `server 127.0.0.1:${portOf(i)} max_fails=0;\n`)
+      .join('');
+  writeChanged(join(dir, 'upstream.conf'), servers(settings.appPort));
+  writeChanged(join(dir, 'api-upstream.conf'), servers(settings.appApiPort));
   writeFolder(join(root, 'deploy/nginx'), join(dir, 'conf'), {
     NGINX_CONF_DIR: '.',
     NGINX_RUN_DIR: 'run',
     NGINX_UPSTREAM: '../upstream.conf',
+    NGINX_API_UPSTREAM: '../api-upstream.conf',
     NGINX_LISTEN: `${hostOf(publicBind)}:${publicPort}`,
     NGINX_TLS_LISTEN: `${hostOf(publicBind)}:${tlsPort}`,
     NGINX_INTERNAL_LISTEN: `127.0.0.1:${settings.nginxInternalPort}`,
@@ -35,6 +40,7 @@ export function writeNginx(settings: Settings, instances: number): void {
     NGINX_ERROR_LOG: 'stderr',
     NGINX_REALIP: settings.realip,
     STICKY_MODE: settings.stickyMode,
+    API_PUBLIC: String(settings.apiPublic),
     TLS: String(settings.tls),
     TLS_PORT: String(tlsPort),
   });

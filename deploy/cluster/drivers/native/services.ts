@@ -27,6 +27,7 @@ function createApp(settings: Settings, instance: number): Service {
   const name = `app${instance}`;
   const port = settings.appPort(instance);
   const internalPort = settings.appInternalPort(instance);
+  const apiPort = settings.appApiPort(instance);
   const url = `http://127.0.0.1:${internalPort}`;
   return {
     name,
@@ -41,10 +42,15 @@ function createApp(settings: Settings, instance: number): Service {
         INSTANCE_ID: name,
         PORT: String(port),
         INTERNAL_PORT: String(internalPort),
+        API_PORT: String(apiPort),
       },
       cwd: settings.root,
     }),
-    listens: [port, internalPort].map((each) => ({ host: '127.0.0.1', port: each, variable: 'NATIVE_PORT_BASE' })),
+    listens: [port, internalPort, apiPort].map((each) => ({
+      host: '127.0.0.1',
+      port: each,
+      variable: 'NATIVE_PORT_BASE',
+    })),
     url,
     problem: () => problemOfHttp(`${url}/health/ready`),
     change: 'roll',

@@ -16,6 +16,7 @@ export interface Settings {
   /** nginx directives that say whose X-Forwarded-For is believed. */
   realip: string;
   prometheusPort: number;
+  apiPublic: boolean;
   redisExporterPort: number;
   nginxExporterPort: number;
   /** Alertmanager belongs to the cluster. */
@@ -26,6 +27,7 @@ export interface Settings {
   redisPort: number;
   nginxInternalPort: number;
   appPort(instance: number): number;
+  appApiPort(instance: number): number;
   appInternalPort(instance: number): number;
   /** Empty before the first `make up`. */
   redisPassword: string;
@@ -62,6 +64,7 @@ export function loadSettings(root: string, env: NodeJS.ProcessEnv): Settings {
     stickyMode: text('STICKY_MODE'),
     realip: env['NGINX_REALIP'] ?? '',
     prometheusPort: number('PROMETHEUS_PORT'),
+    apiPublic: env['API_PUBLIC'] === 'true',
     redisExporterPort: base + 90,
     nginxExporterPort: base + 91,
     alerts: env['ALERTS'] === 'true',
@@ -70,6 +73,7 @@ export function loadSettings(root: string, env: NodeJS.ProcessEnv): Settings {
     redisPort: base,
     nginxInternalPort: base + 100,
     appPort: (instance) => base + instance,
+    appApiPort: (instance) => base + 20 + instance,
     appInternalPort: (instance) => base + 50 + instance,
     redisPassword: env['REDIS_PASSWORD'] ?? '',
     stopGraceMs: number('STOP_GRACE') * 1000,
