@@ -136,7 +136,7 @@ describe('the specification', () => {
       wrong: [
         { body: {}, field: 'request' },
         { body: { userId: 'a', clientId: 'b' }, field: 'request' },
-        { body: { userId: 'a', code: 1000 }, field: 'request' },
+        { body: { userId: 'a', code: 1000 }, field: 'code' },
       ],
     },
     subscribe: {

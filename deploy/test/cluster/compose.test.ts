@@ -83,6 +83,12 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     expect(firstUp.stdout).toContain(`http://localhost:${cluster.port}`);
   });
 
+  test('publishes through the server API', async () => {
+    const { stdout, stderr } = await cluster.make('publish', { ROOM: 'published', CONTENT: 'hello' });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ position: { offset: 1 }, duplicate: false });
+  });
+
   test('leaves what runs alone when make up is run again', async () => {
     const before = containers(await cluster.status());
     expect(await cluster.make('up')).toMatchObject({ code: 0 });
@@ -119,8 +125,10 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
       return stdout.includes('"GET /ws HTTP/1.1" 101') && stdout;
     });
     expect(logs).toContain('listening on port');
-    const secrets = [...readFileSync(cluster.envFile, 'utf8').matchAll(/^(?:JWT_SECRET|REDIS_PASSWORD)=(.+)$/gm)];
-    expect(secrets).toHaveLength(2);
+    const secrets = [
+      ...readFileSync(cluster.envFile, 'utf8').matchAll(/^(?:JWT_SECRET=|REDIS_PASSWORD=|API_KEYS=.*:)(\w+)$/gm),
+    ];
+    expect(secrets).toHaveLength(3);
     for (const secret of [token, ...secrets.map(([, value = '']) => value)]) {
       expect(logs).not.toContain(secret);
       for (const container of Object.values(containers(await cluster.status()))) {

@@ -1,6 +1,7 @@
 /** make rolling-restart, rebalance and loadtest on a native cluster. */
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApiCaller, createApiReader } from '../harness/api.ts';
 import { createFleet, type Fleet, pids, succeed, table } from '../harness/fleet.ts';
 import { expectLoadTestToPass } from '../harness/load-test.ts';
 import { createTestCluster, type Status, type TestCluster, until } from '../harness/test-cluster.ts';
@@ -12,7 +13,7 @@ let cluster: TestCluster;
 let fleet: Fleet;
 
 beforeAll(async () => {
-  cluster = await createTestCluster({ DRIVER: 'native' });
+  cluster = await createTestCluster({ DRIVER: 'native', API_PUBLIC: 'true' });
   fleet = createFleet(cluster);
   await succeed(cluster, 'up');
 });
@@ -45,6 +46,26 @@ test('rolls under 300 clients: none refused, none late, every instance exits 0',
   // The probe has left; 1.5 times the average is what a roll may leave behind.
   expect(fullness(after)).toBeLessThanOrEqual(1.5);
   fleet.leave();
+});
+
+test('loses nothing that other back-ends publish through NGINX during a roll, and keeps each one’s order', async () => {
+  const callers = Array.from({ length: 4 }, (_, n) => createApiCaller(cluster, `caller${n}`));
+  const reader = createApiReader(cluster, 'api-roll');
+  const rolling = succeed(cluster, 'rolling-restart');
+  let rolled = false;
+  void rolling.finally(() => {
+    rolled = true;
+  });
+  await Promise.all(callers.map((caller) => caller.publish('api-roll', () => rolled)));
+  await rolling;
+  const sent = callers.reduce((sum, { sent }) => sum + sent, 0);
+  expect(sent).toBeGreaterThan(1000);
+  const seen = await reader.read();
+  for (const { name, sent } of callers) {
+    const own = seen.filter((content) => content.startsWith(`${name} `));
+    expect(own).toEqual(Array.from({ length: sent }, (_, n) => `${name} ${n}`));
+  }
+  expect(seen).toHaveLength(sent);
 });
 
 /** How many times the average the fullest instance holds. */

@@ -41,9 +41,9 @@ function commandLines(): string[] {
 }
 
 function secrets(): string[] {
-  return [...readFileSync(cluster.envFile, 'utf8').matchAll(/^(?:JWT_SECRET|REDIS_PASSWORD)=(.+)$/gm)].map(
-    ([, value = '']) => value,
-  );
+  return [
+    ...readFileSync(cluster.envFile, 'utf8').matchAll(/^(?:JWT_SECRET=|REDIS_PASSWORD=|API_KEYS=.*:)(\w+)$/gm),
+  ].map(([, value = '']) => value);
 }
 
 describe('the native driver', () => {
@@ -72,6 +72,18 @@ describe('the native driver', () => {
     }
   });
 
+  test('publishes through the server API, which is not reached from outside', async () => {
+    const message = { ROOM: 'published', CONTENT: 'it\'s "quoted"', ID: 'only-once' };
+    const first = await succeed(cluster, 'publish', message);
+    expect(JSON.parse(first.stdout)).toMatchObject({ position: { offset: 1 }, duplicate: false });
+    const second = await succeed(cluster, 'publish', message);
+    expect(JSON.parse(second.stdout)).toMatchObject({ position: { offset: 1 }, duplicate: true });
+    const { code, stderr } = await cluster.make('publish', { ROOM: 'no blanks', CONTENT: 'x' });
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('INVALID_REQUEST');
+    expect((await fetch(`http://127.0.0.1:${cluster.port}/v1/stats`)).status).toBe(404);
+  });
+
   test('carries a message from one instance to another', async () => {
     const [sender, ...others] = await fleet.connect(12);
     const receiver = others.find((client) => client.instanceId !== sender?.instanceId);
@@ -85,7 +97,7 @@ describe('the native driver', () => {
   test('shows its secrets neither in process arguments nor in logs', async () => {
     const { stdout } = await cluster.make('logs', { FOLLOW: '0' });
     expect(stdout).toContain('listening on port');
-    expect(secrets()).toHaveLength(2);
+    expect(secrets()).toHaveLength(3);
     for (const secret of secrets()) {
       expect(commandLines().filter((line) => line.includes(secret))).toEqual([]);
       expect(stdout).not.toContain(secret);

@@ -159,6 +159,6 @@ function toProblem(error: unknown, logger: Logger): Problem {
   const known = byType[type];
   if (known) return new Problem(...known);
   if (status >= 400 && status < 500) return new Problem(400, 'INVALID_REQUEST', 'the request cannot be read');
-  logger.error({ event: 'http_failed', err: error }, 'an HTTP handler threw');
+  logger.error({ event: 'api_failed', err: error }, 'an operation of the server API threw');
   return new Problem(500, 'INTERNAL', 'internal error');
 }
