@@ -51,6 +51,10 @@ demo:
 rolling-restart:
 	@$(CLUSTER)/rolling-restart.sh
 
+## rotate-secret: replace JWT_SECRET in two rolling restarts; nobody is logged out
+rotate-secret:
+	@$(CLUSTER)/rotate-secret.sh
+
 ## rebalance: even out connections across instances
 rebalance:
 	@$(CLUSTER)/rebalance.sh

@@ -24,10 +24,11 @@ const io = new Server(server, {
 });
 
 io.use((socket, next) => {
-  const verdict = auth.verify(socket.handshake.auth['token'] as string);
-  if ('problem' in verdict) return next(new Error(verdict.message));
-  socket.data = verdict.identity;
-  next();
+  void Promise.resolve(auth.verify(socket.handshake.auth['token'] as string)).then((verdict) => {
+    if ('problem' in verdict) return next(new Error(verdict.message));
+    socket.data = verdict.identity;
+    next();
+  });
 });
 
 io.on('connection', (socket: Socket) => {

@@ -2,10 +2,12 @@
  * The configuration of one instance, read from the environment through one schema.
  * `.env.example` lists the same variables with the same defaults; a test holds the two together.
  */
+import { createSecretKey } from 'node:crypto';
 import { hostname } from 'node:os';
 import ms from 'ms';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
+import { parsePublicKeys, type VerificationKey } from './connection/verification-key.ts';
 
 /** A duration such as `500ms`, `30s`, `10m` or `1h`, in milliseconds. */
 const duration = z.string().transform((text, context) => {
@@ -49,6 +51,19 @@ const proxies = list.superRefine((items, context) => {
   }
 });
 
+/** `SECRET` or `KID:SECRET`, comma-separated. Its errors show no secret. */
+const secrets = list.transform((items, context) =>
+  items.flatMap((item, index): VerificationKey[] => {
+    const [, kid, secret] = /^(?:([\w.-]{1,64}):)?([^:]{32,})$/.exec(item) ?? [];
+    if (secret) return [{ key: createSecretKey(secret, 'utf8'), algorithm: 'HS256', kid }];
+    context.addIssue({
+      code: 'custom',
+      message: `secret ${index + 1}: expected at least 32 characters, after an optional KID:`,
+    });
+    return [];
+  }),
+);
+
 /** What a key of the server API may do. */
 export const apiScopes = ['publish', 'presence', 'history', 'manage'] as const;
 export type ApiScope = (typeof apiScopes)[number];
@@ -84,6 +99,31 @@ export const environment = z.object({
     .string()
     .min(32, 'at least 32 characters (make up writes one into .env; or: openssl rand -hex 32)')
     .describe('Secret that signs and verifies tokens (HS256); at least 32 characters. make up generates it'),
+  JWT_SECRETS: secrets
+    .prefault('')
+    .describe(
+      'More secrets that verify tokens, comma-separated, each SECRET or KID:SECRET: the old one and the next one',
+    ),
+  JWT_PUBLIC_KEYS: z
+    .string()
+    .transform((text, context) => {
+      try {
+        return parsePublicKeys(text);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'expected PEM' });
+        return z.NEVER;
+      }
+    })
+    .prefault('')
+    .describe(
+      'Public keys or certificates that verify tokens (RS256, ES256), PEM, one after the other; \\n for a line break',
+    ),
+  JWKS_URL: z
+    .string()
+    .refine((url) => url === '' || (/^https?:\/\//.test(url) && URL.canParse(url)), 'expected an http or https URL')
+    .default('')
+    .describe('URL of an identity provider’s keys (JWKS), which verify tokens too (RS256, ES256)'),
+  JWT_CLOCK_TOLERANCE: duration.prefault('0s').describe('How far the clock of whoever signs tokens may be off'),
   JWT_ISSUER: z.string().default('').describe('If set, tokens must have this iss claim'),
   JWT_AUDIENCE: z.string().default('').describe('If set, tokens must have this aud claim'),
   TOKEN_MAX_LIFETIME: z

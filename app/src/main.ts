@@ -6,6 +6,7 @@ import { type Config, ConfigError, loadConfig } from './config.ts';
 import { createAuth } from './connection/auth.ts';
 import type { Connection } from './connection/connection.ts';
 import { createHeartbeat } from './connection/heartbeat.ts';
+import { createJwks } from './connection/jwks.ts';
 import { createTokenExpiry } from './connection/token-expiry.ts';
 import { createUpgrade } from './connection/upgrade.ts';
 import { createFleet } from './fleet.ts';
@@ -109,8 +110,12 @@ const instance = createInstance({ config, version, ...parts, metrics, throughput
 metrics.watch(() => instance.readings());
 
 // For each connection.
+const jwks = config.JWKS_URL ? createJwks({ url: config.JWKS_URL, logger }) : undefined;
 const auth = createAuth({
   secret: config.JWT_SECRET,
+  keys: [...config.JWT_SECRETS, ...config.JWT_PUBLIC_KEYS],
+  jwks,
+  clockTolerance: config.JWT_CLOCK_TOLERANCE,
   issuer: config.JWT_ISSUER,
   audience: config.JWT_AUDIENCE,
   maxLifetime: config.TOKEN_MAX_LIFETIME,
@@ -162,6 +167,7 @@ const shutdown = createShutdown({
     await closeWhenAnswered(apiServer);
     await presence.close();
     await broker.close();
+    jwks?.close();
     wheel.close();
   },
   exit: (code) => process.exit(code),
@@ -180,7 +186,8 @@ process.on('unhandledRejection', shutdown.handleFatal);
 // The internal listener opens first, so that readiness can be checked. The public one opens once messages can flow:
 // until then a proxy finds a closed port instead of a silent one.
 const internalPort = await listen(internalServer, config.HOST, config.INTERNAL_PORT);
-await link?.connect();
+// A provider that is away keeps nobody out who does not need its keys.
+await Promise.all([link?.connect(), jwks?.start()]);
 const apiPort = config.API_KEYS.length > 0 ? await listen(apiServer, config.HOST, config.API_PORT) : undefined;
 const port = await listen(publicServer, config.HOST, config.PORT);
 logger.info({ event: 'listening', port, internalPort, apiPort, version }, `listening on port ${port}`);

@@ -1,9 +1,16 @@
-/** Tokens: JSON Web Tokens (RFC 7519), signed with HS256 and nothing else. */
+/**
+ * Tokens: JSON Web Tokens (RFC 7519), verified with secrets (HS256) and public keys (RS256, ES256) of the configuration and of
+ * an identity provider.
+ */
 import { createSecretKey } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
+import type { Jwks } from './jwks.ts';
+import type { VerificationKey } from './verification-key.ts';
 
 const ALGORITHM = 'HS256';
+/** Keys that fit a token which names none; more are not tried. */
+const MOST_TRIED = 10;
 
 /**
  * Characters that make a name look like another one in every list: control and private characters, line separators,
@@ -44,13 +51,20 @@ export type TokenProblem = (typeof tokenProblems)[number];
 export type Verdict = { identity: Identity } | { problem: TokenProblem; message: string };
 
 export interface Auth {
-  verify(token: string | undefined): Verdict;
+  /** Later only when the token names a key that is not known yet. */
+  verify(token: string | undefined): Verdict | Promise<Verdict>;
   /** A token for `userId` that ends `ttl` ms from now. */
   sign(user: { userId: string; username: string; rooms?: readonly string[] | undefined }, ttl: number): string;
 }
 
 export function createAuth(options: {
+  /** Signs, and verifies. */
   secret: string;
+  /** What else verifies. */
+  keys?: readonly VerificationKey[];
+  jwks?: Jwks | undefined;
+  /** How far the clocks of others may be off, in ms. */
+  clockTolerance?: number;
   issuer: string;
   audience: string;
   /** From now until a token expires, at most; in ms. */
@@ -60,20 +74,48 @@ export function createAuth(options: {
 }): Auth {
   const issuer = options.issuer || undefined;
   const audience = options.audience || undefined;
-  const { maxLifetime = Number.POSITIVE_INFINITY } = options;
+  const { maxLifetime = Number.POSITIVE_INFINITY, clockTolerance = 0, jwks } = options;
   // A string would be parsed as a public key first, for every token.
   const secret = createSecretKey(options.secret, 'utf8');
+  const configured: readonly VerificationKey[] = [
+    { key: secret, algorithm: ALGORITHM, kid: undefined },
+    ...(options.keys ?? []),
+  ];
+
+  /** The keys that fit a token: the one that it names, otherwise those without a name. */
+  function keysFor({ alg, kid }: Header): VerificationKey[] {
+    const fitting = [...configured, ...(jwks?.keys ?? [])].filter(({ algorithm }) => algorithm === alg);
+    const named = kid === undefined ? [] : fitting.filter((key) => key.kid === kid);
+    if (named.length > 0) return named;
+    return fitting.filter((key) => key.kid === undefined || kid === undefined).slice(0, MOST_TRIED);
+  }
+
+  function decode(token: string, keys: readonly VerificationKey[]): jwt.Jwt {
+    let failure: unknown = new jwt.JsonWebTokenError('invalid signature');
+    for (const { key, algorithm } of keys) {
+      try {
+        return jwt.verify(token, key, {
+          algorithms: [algorithm],
+          complete: true,
+          clockTolerance: clockTolerance / 1000,
+          ...(issuer && { issuer }),
+          ...(audience && { audience }),
+        });
+      } catch (error) {
+        failure = error;
+        if (!(error instanceof jwt.JsonWebTokenError) || error.message !== 'invalid signature') break;
+      }
+    }
+    throw failure;
+  }
 
   function verify(token: string | undefined): Verdict {
     if (!token) return { problem: 'TOKEN_MISSING', message: 'a token is required' };
     let decoded: jwt.Jwt;
     try {
-      decoded = jwt.verify(token, secret, {
-        algorithms: [ALGORITHM],
-        complete: true,
-        ...(issuer && { issuer }),
-        ...(audience && { audience }),
-      });
+      const header = readHeader(token);
+      // jsonwebtoken says what is wrong with a token that has no header.
+      decoded = decode(token, header ? keysFor(header) : configured.slice(0, 1));
     } catch (error) {
       if (error instanceof jwt.TokenExpiredError) return { problem: 'TOKEN_EXPIRED', message: 'the token has expired' };
       const text = error instanceof Error ? error.message : '';
@@ -92,17 +134,23 @@ export function createAuth(options: {
       return { problem: 'TOKEN_MALFORMED', message: `missing or invalid claims: ${names}` };
     }
     const { sub, name, rooms, exp } = parsed.data;
-    if (exp * 1000 > Date.now() + maxLifetime) {
+    if (exp * 1000 > Date.now() + maxLifetime + clockTolerance) {
       return { problem: 'TOKEN_INVALID', message: 'the token expires too far in the future (TOKEN_MAX_LIFETIME)' };
     }
-    return { identity: { userId: sub, username: name ?? sub, rooms, expiresAt: exp * 1000 } };
+    return { identity: { userId: sub, username: name ?? sub, rooms, expiresAt: exp * 1000 + clockTolerance } };
   }
 
   return {
     verify(token) {
-      const verdict = verify(token);
-      if ('problem' in verdict) options.handleProblem?.(verdict.problem);
-      return verdict;
+      const report = (verdict: Verdict) => {
+        if ('problem' in verdict) options.handleProblem?.(verdict.problem);
+        return verdict;
+      };
+      const kid = jwks && token ? readHeader(token)?.kid : undefined;
+      const known = kid === undefined || [...configured, ...(jwks?.keys ?? [])].some((key) => key.kid === kid);
+      const refreshed = known ? undefined : jwks?.refresh();
+      if (!refreshed) return report(verify(token));
+      return refreshed.then(() => report(verify(token)));
     },
     sign: ({ userId, username, rooms }, ttl) =>
       jwt.sign({ name: username, ...(rooms && { rooms }) }, secret, {
@@ -113,4 +161,19 @@ export function createAuth(options: {
         ...(audience && { audience }),
       }),
   };
+}
+
+interface Header {
+  alg: string | undefined;
+  kid: string | undefined;
+}
+
+/** A token's header, which nothing vouches for yet; undefined when it is none. */
+function readHeader(token: string): Header | undefined {
+  try {
+    const { alg, kid } = JSON.parse(Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString());
+    return { alg: typeof alg === 'string' ? alg : undefined, kid: typeof kid === 'string' ? kid : undefined };
+  } catch {
+    return undefined;
+  }
 }

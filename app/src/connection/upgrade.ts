@@ -79,7 +79,7 @@ export function createUpgrade(options: {
   }
 
   /** The first guard's refusal, or the identity that the token proves. */
-  function check(request: IncomingMessage): { refusal: HandshakeRefusal } | { identity: Identity } {
+  async function check(request: IncomingMessage): Promise<{ refusal: HandshakeRefusal } | { identity: Identity }> {
     const refused = (
       status: HandshakeRefusal['status'],
       code: HandshakeRefusal['code'],
@@ -94,7 +94,7 @@ export function createUpgrade(options: {
     if (!isOriginAllowed(request, config.ALLOWED_ORIGINS)) {
       return refused(403, 'ORIGIN_FORBIDDEN', 'this origin may not connect (ALLOWED_ORIGINS)');
     }
-    const verdict = auth.verify(readToken(request, url));
+    const verdict = await auth.verify(readToken(request, url));
     if ('problem' in verdict) return refused(401, verdict.problem, verdict.message);
     if (instance.connections.size >= config.MAX_CONNECTIONS) {
       return refused(503, 'CONNECTION_LIMIT', 'this instance is full', 5);
@@ -127,28 +127,30 @@ export function createUpgrade(options: {
     },
   };
 
-  return {
-    handleUpgrade(request, socket, head) {
-      const onError = () => socket.destroy();
-      socket.on('error', onError);
-      const outcome = check(request);
-      if ('refusal' in outcome) return refuse(request, socket, outcome.refusal);
-      wss.handleUpgrade(request, socket, head, (ws) => {
-        socket.off('error', onError);
-        const connection = new Connection(ws, socket as Socket, {
-          id: options.newId(),
-          user: outcome.identity,
-          explicit: ws.protocol === SUBPROTOCOL,
-          options: connectionOptions,
-        });
-        const { userId } = connection.user;
-        const address = proxyAddr(request, trust);
-        logger.info({ event: 'connected', clientId: connection.id, userId, address }, 'connected');
-        heartbeat.start(connection);
-        tokenExpiry.watch(connection);
-        connection.open(instance.open(connection));
+  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const onError = () => socket.destroy();
+    socket.on('error', onError);
+    const outcome = await check(request);
+    if ('refusal' in outcome) return refuse(request, socket, outcome.refusal);
+    wss.handleUpgrade(request, socket, head, (ws) => {
+      socket.off('error', onError);
+      const connection = new Connection(ws, socket as Socket, {
+        id: options.newId(),
+        user: outcome.identity,
+        explicit: ws.protocol === SUBPROTOCOL,
+        options: connectionOptions,
       });
-    },
+      const { userId } = connection.user;
+      const address = proxyAddr(request, trust);
+      logger.info({ event: 'connected', clientId: connection.id, userId, address }, 'connected');
+      heartbeat.start(connection);
+      tokenExpiry.watch(connection);
+      connection.open(instance.open(connection));
+    });
+  }
+
+  return {
+    handleUpgrade: (request, socket, head) => void upgrade(request, socket, head),
   };
 }
 

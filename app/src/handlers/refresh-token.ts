@@ -6,7 +6,7 @@ export const refreshToken = defineHandler({
   type: 'refresh_token',
   payload: z.object({ token: z.string() }),
   async handle({ connection, rooms, auth, tokenExpiry }, { token }) {
-    const verdict = auth.verify(token);
+    const verdict = await auth.verify(token);
     if ('problem' in verdict) return { refused: 'TOKEN_INVALID', message: verdict.message, field: 'token' };
     const { userId, username, expiresAt } = verdict.identity;
     if (userId !== connection.user.userId) {

@@ -1,4 +1,5 @@
 /** make rolling-restart, rebalance and loadtest on a native cluster. */
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createApiCaller, createApiReader } from '../harness/api.ts';
@@ -48,22 +49,36 @@ test('rolls under 300 clients: none refused, none late, every instance exits 0',
   fleet.leave();
 });
 
-test('loses nothing that other back-ends publish through NGINX during a roll, and keeps each one’s order', async () => {
+test('replaces the secret: nobody is logged out, and nothing is lost that other back-ends publish meanwhile', async () => {
+  const secretOf = () => /^JWT_SECRET=(\w+)$/m.exec(readFileSync(cluster.envFile, 'utf8'))?.[1];
+  const old = secretOf();
+  await fleet.connect(60);
   const callers = Array.from({ length: 4 }, (_, n) => createApiCaller(cluster, `caller${n}`));
   const reader = createApiReader(cluster, 'api-roll');
-  const rolling = succeed(cluster, 'rolling-restart');
-  let rolled = false;
-  void rolling.finally(() => {
-    rolled = true;
+  const rotating = succeed(cluster, 'rotate-secret');
+  let rotated = false;
+  void rotating.finally(() => {
+    rotated = true;
   });
-  await Promise.all(callers.map((caller) => caller.publish('api-roll', () => rolled)));
-  await rolling;
-  const sent = callers.reduce((sum, { sent }) => sum + sent, 0);
+  await Promise.all(callers.map((caller) => caller.publish('api-roll', () => rotated)));
+  const { stdout } = await rotating;
+  expect(stdout).toContain('JWT_SECRET is new');
+
+  expect(secretOf()).toMatch(/^[0-9a-f]{64}$/);
+  expect(secretOf()).not.toBe(old);
+  expect(stdout).not.toContain(secretOf());
+  expect(readFileSync(cluster.envFile, 'utf8')).toMatch(new RegExp(`^JWT_SECRETS=${old}$`, 'm'));
+  // They still have the tokens that the old secret signed.
+  expect(fleet.clients.flatMap((client) => [...client.refusals, ...client.failures])).toEqual([]);
+  expect(fleet.clients.filter((client) => client.instanceId === undefined)).toEqual([]);
+  fleet.leave();
+
+  const sent = callers.reduce((sum, caller) => sum + caller.sent, 0);
   expect(sent).toBeGreaterThan(1000);
   const seen = await reader.read();
-  for (const { name, sent } of callers) {
+  for (const { name, sent: count } of callers) {
     const own = seen.filter((content) => content.startsWith(`${name} `));
-    expect(own).toEqual(Array.from({ length: sent }, (_, n) => `${name} ${n}`));
+    expect(own).toEqual(Array.from({ length: count }, (_, n) => `${name} ${n}`));
   }
   expect(seen).toHaveLength(sent);
 });
