@@ -12,6 +12,7 @@ const imports = {
   'turn-end.ts': [],
   'observability/': ['observability/'],
   'broker/': ['broker/', 'config.ts', 'observability/', 'protocol.ts'],
+  'revocations/': ['revocations/', 'broker/redis-', 'observability/'],
   'presence/': ['presence/', 'broker/redis-', 'config.ts', 'observability/', 'protocol.ts'],
   'connection/': [
     'connection/',
@@ -47,7 +48,7 @@ const imports = {
     'rooms/',
   ],
   'instance-calls.ts': ['broker/broker.ts', 'deadline.ts', 'protocol.ts'],
-  'fleet.ts': ['connection/', 'instance.ts', 'instance-calls.ts', 'rooms/'],
+  'fleet.ts': ['connection/', 'instance.ts', 'instance-calls.ts', 'revocations/revocations.ts', 'rooms/'],
   'handlers/': ['handlers/', 'broker/broker.ts', 'connection/', 'observability/', 'protocol.ts', 'rooms/'],
   'http/api/': [
     'http/api/',
@@ -58,6 +59,7 @@ const imports = {
     'fleet.ts',
     'observability/logger.ts',
     'protocol.ts',
+    'revocations/revocations.ts',
     'rooms/',
   ],
   'http/': [
@@ -71,6 +73,7 @@ const imports = {
     'instance.ts',
     'observability/',
     'protocol.ts',
+    'revocations/revocations.ts',
     'rooms/',
   ],
   'metric-labels.ts': [

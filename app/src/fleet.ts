@@ -2,6 +2,7 @@
 import type { Connection } from './connection/connection.ts';
 import type { Status } from './instance.ts';
 import { EVERY_INSTANCE, type InstanceCalls } from './instance-calls.ts';
+import type { Revocation, Revocations } from './revocations/revocations.ts';
 import { instanceOf } from './rooms/direct-messages.ts';
 import type { Hub } from './rooms/hub.ts';
 import type { Rooms } from './rooms/rooms.ts';
@@ -21,6 +22,9 @@ export interface ConnectionInfo {
   expiresAt: number;
 }
 
+/** The tokens of a user, the token of a connection, or the token with this `jti`. */
+export type RevocationTarget = { userId: string } | { clientId: string } | { jti: string };
+
 /** Every method @throws {BrokerUnavailable} with `uncertain` when an instance did not answer in time. */
 export interface Fleet {
   connectionsOf(userId: string): Promise<ConnectionInfo[]>;
@@ -30,6 +34,12 @@ export interface Fleet {
   join(userId: string, room: string): Promise<{ joined: number; refused: number }>;
   /** @returns how many connections left the room */
   leave(userId: string, room: string): Promise<number>;
+  /**
+   * Refuses tokens from now on, and closes the connections that use them.
+   * @returns how many were closed; undefined if there is no such connection
+   * @throws {TooManyRevocations}
+   */
+  revoke(target: RevocationTarget): Promise<number | undefined>;
   status(): Promise<Omit<Status, 'pid'>[]>;
 }
 
@@ -39,10 +49,15 @@ export function createFleet(options: {
   calls: InstanceCalls;
   hub: Hub<Connection>;
   rooms: Rooms;
+  revocations: Revocations;
+  /** The longest that a token is good for, in ms. */
+  maxLifetime: number;
   instanceId: string;
+  /** Closes the connections of this instance whose tokens are revoked. @returns how many */
+  closeRevoked(): number;
   status(): Status;
 }): Fleet {
-  const { calls, hub, rooms, instanceId } = options;
+  const { calls, hub, rooms, revocations, maxLifetime, instanceId } = options;
 
   // The connections are looked through: an index of users would cost memory and time at every connect.
   const find = (userId: string) =>
@@ -97,6 +112,27 @@ export function createFleet(options: {
     return members.length;
   });
 
+  const tokenOf = calls.define('token', ({ clientId }: { clientId: string }) => {
+    const user = hub.connections.get(clientId)?.user;
+    return user && { tokenId: user.tokenId, expiresAt: user.expiresAt };
+  });
+
+  /** Closes the connections of this instance whose tokens are revoked by now. */
+  const applyRevocation = calls.define('revoke', (revocation: Revocation) => {
+    revocations.learn(revocation);
+    return options.closeRevoked();
+  });
+
+  async function describeTokens(target: RevocationTarget): Promise<Revocation | undefined> {
+    const expiresAt = Date.now() + maxLifetime;
+    // Tokens tell the second in which they were issued.
+    if ('userId' in target) return { ...target, issuedUntil: Math.floor(Date.now() / 1000) * 1000, expiresAt };
+    if ('jti' in target) return { tokenId: `jti:${target.jti}`, expiresAt };
+    const instance = instanceOf(target.clientId);
+    const [token] = instance === undefined ? [] : await tokenOf(instance, target);
+    return token ?? undefined;
+  }
+
   const status = calls.define('status', () => {
     const { pid: _, ...rest } = options.status();
     return rest;
@@ -114,6 +150,12 @@ export function createFleet(options: {
       return { joined: sum(answers.map(({ joined }) => joined)), refused: sum(answers.map(({ refused }) => refused)) };
     },
     leave: async (userId, room) => sum(await leave(EVERY_INSTANCE, { userId, room })),
+    async revoke(target) {
+      const revocation = await describeTokens(target);
+      if (!revocation) return undefined;
+      await revocations.revoke(revocation);
+      return sum(await applyRevocation(EVERY_INSTANCE, revocation));
+    },
     status: () => status(EVERY_INSTANCE, {}),
   };
 }

@@ -45,6 +45,8 @@ export interface Instance {
   drain(): Promise<void>;
   /** Moves up to `count` connections away, the oldest first. @returns how many it moves */
   rebalance(count: number): number;
+  /** Closes the connections whose tokens are revoked. @returns how many */
+  closeRevoked(isRevoked: (user: Connection['user']) => boolean): number;
   /** Cuts every connection that is left. @returns how many there were */
   terminateAll(): number;
   status(): Status;
@@ -137,6 +139,12 @@ export function createInstance(options: {
       const windowMs = moveAway(some);
       logger.info({ event: 'rebalancing', connections: some.length, windowMs }, 'draining some connections');
       return some.length;
+    },
+
+    closeRevoked(isRevoked) {
+      const revoked = [...hub.connections.values()].filter(({ state, user }) => state === 'open' && isRevoked(user));
+      for (const connection of revoked) connection.close('TOKEN_REFUSED');
+      return revoked.length;
     },
 
     terminateAll() {

@@ -30,6 +30,7 @@ import { createLogger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { createThroughput } from './observability/throughput.ts';
 import { createPresence } from './presence/create-presence.ts';
+import { createRevocations } from './revocations/create-revocations.ts';
 import { createDirectMessages } from './rooms/direct-messages.ts';
 import { createHub } from './rooms/hub.ts';
 import { createPresenceEvents, type PresenceEvents } from './rooms/presence-events.ts';
@@ -82,6 +83,11 @@ const { broker, link } = await createBroker({
 const presence = createPresence({ config, link, onGone: (...gone) => presenceEvents.handleGone(...gone), logger });
 
 const calls: InstanceCalls = createInstanceCalls({ broker });
+const revocations = createRevocations({
+  link,
+  handleLearned: () => instance.closeRevoked(revocations.isRevoked),
+  logger,
+});
 
 // On this instance.
 const hub = createHub<Connection>(turnEnd);
@@ -115,6 +121,7 @@ const auth = createAuth({
   secret: config.JWT_SECRET,
   keys: [...config.JWT_SECRETS, ...config.JWT_PUBLIC_KEYS],
   jwks,
+  isRevoked: revocations.isRevoked,
   clockTolerance: config.JWT_CLOCK_TOLERANCE,
   issuer: config.JWT_ISSUER,
   audience: config.JWT_AUDIENCE,
@@ -143,7 +150,12 @@ const internalServer = createInternalServer(createInternalApp({ instance, metric
 
 // For other back-ends.
 const { INSTANCE_ID: instanceId, MAX_CONTENT_LENGTH: maxContentLength } = config;
-const fleet = createFleet({ calls, hub, rooms, instanceId, status: instance.status });
+const fleet = createFleet({
+  ...{ calls, hub, rooms, revocations, instanceId },
+  maxLifetime: config.TOKEN_MAX_LIFETIME,
+  closeRevoked: () => instance.closeRevoked(revocations.isRevoked),
+  status: instance.status,
+});
 const operations = [
   ...createPublishOperations({ publisher, instanceId, maxContentLength }),
   ...createRoomOperations({ broker, presenceEvents }),
@@ -166,6 +178,7 @@ const shutdown = createShutdown({
     publicServer.close();
     await closeWhenAnswered(apiServer);
     await presence.close();
+    revocations.close();
     await broker.close();
     jwks?.close();
     wheel.close();
@@ -188,6 +201,7 @@ process.on('unhandledRejection', shutdown.handleFatal);
 const internalPort = await listen(internalServer, config.HOST, config.INTERNAL_PORT);
 // A provider that is away keeps nobody out who does not need its keys.
 await Promise.all([link?.connect(), jwks?.start()]);
+await revocations.start();
 const apiPort = config.API_KEYS.length > 0 ? await listen(apiServer, config.HOST, config.API_PORT) : undefined;
 const port = await listen(publicServer, config.HOST, config.PORT);
 logger.info({ event: 'listening', port, internalPort, apiPort, version }, `listening on port ${port}`);

@@ -2,7 +2,7 @@
  * Tokens: JSON Web Tokens (RFC 7519), verified with secrets (HS256) and public keys (RS256, ES256) of the configuration and of
  * an identity provider.
  */
-import { createSecretKey } from 'node:crypto';
+import { createSecretKey, hash } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
 import type { Jwks } from './jwks.ts';
@@ -33,6 +33,8 @@ const claims = z.object({
   name: visibleName(64).optional(),
   rooms: z.array(z.string()).max(1000).optional(),
   exp: z.number(),
+  iat: z.number().optional(),
+  jti: z.string().min(1).max(128).optional(),
 });
 
 /** Who a token speaks for. */
@@ -43,9 +45,19 @@ export interface Identity {
   rooms: readonly string[] | undefined;
   /** Milliseconds since the epoch. */
   expiresAt: number;
+  /** Milliseconds since the epoch; 0 for a token that does not say. */
+  issuedAt: number;
+  /** What the token is revoked by: `jti:ID`, or `hash:...` of a token without one. */
+  tokenId: string;
 }
 
-export const tokenProblems = ['TOKEN_MISSING', 'TOKEN_MALFORMED', 'TOKEN_INVALID', 'TOKEN_EXPIRED'] as const;
+export const tokenProblems = [
+  'TOKEN_MISSING',
+  'TOKEN_MALFORMED',
+  'TOKEN_INVALID',
+  'TOKEN_EXPIRED',
+  'TOKEN_REVOKED',
+] as const;
 export type TokenProblem = (typeof tokenProblems)[number];
 
 export type Verdict = { identity: Identity } | { problem: TokenProblem; message: string };
@@ -63,6 +75,7 @@ export function createAuth(options: {
   /** What else verifies. */
   keys?: readonly VerificationKey[];
   jwks?: Jwks | undefined;
+  isRevoked?(identity: Identity): boolean;
   /** How far the clocks of others may be off, in ms. */
   clockTolerance?: number;
   issuer: string;
@@ -133,11 +146,24 @@ export function createAuth(options: {
       const names = [...new Set(parsed.error.issues.map((issue) => issue.path.join('.') || 'claims'))].join(', ');
       return { problem: 'TOKEN_MALFORMED', message: `missing or invalid claims: ${names}` };
     }
-    const { sub, name, rooms, exp } = parsed.data;
+    const { sub, name, rooms, exp, iat = 0, jti } = parsed.data;
     if (exp * 1000 > Date.now() + maxLifetime + clockTolerance) {
       return { problem: 'TOKEN_INVALID', message: 'the token expires too far in the future (TOKEN_MAX_LIFETIME)' };
     }
-    return { identity: { userId: sub, username: name ?? sub, rooms, expiresAt: exp * 1000 + clockTolerance } };
+    const identity: Identity = {
+      userId: sub,
+      username: name ?? sub,
+      rooms,
+      expiresAt: exp * 1000 + clockTolerance,
+      issuedAt: iat * 1000,
+      // Of what is signed: a signature can be written in several ways.
+      tokenId:
+        jti === undefined
+          ? `hash:${hash('sha256', token.slice(0, token.lastIndexOf('.')), 'base64url')}`
+          : `jti:${jti}`,
+    };
+    if (options.isRevoked?.(identity)) return { problem: 'TOKEN_REVOKED', message: 'the token has been revoked' };
+    return { identity };
   }
 
   return {

@@ -37,6 +37,8 @@ export interface ConnectionUser {
   username: string;
   rooms: readonly string[] | undefined;
   expiresAt: number;
+  issuedAt: number;
+  tokenId: string;
 }
 
 /** Limits and callbacks that all connections of an instance share. */

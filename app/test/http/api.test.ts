@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { file, renderApi } from '../../tools/api-docs.ts';
+import { call, type Reply } from '../harness/api.ts';
 import { type App, startApp } from '../harness/app.ts';
 import { connect } from '../harness/client.ts';
 import { type RedisServer, startRedis } from '../harness/redis.ts';
@@ -17,33 +18,6 @@ const API_KEYS = [
   `reader:presence+history:${READER}`,
   `admin:manage:${ADMIN}`,
 ].join(', ');
-
-interface Reply {
-  status: number;
-  headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: as the specification says, which the tests check
-  json: any;
-}
-
-async function call(
-  app: App,
-  method: string,
-  path: string,
-  options: { key?: string; body?: unknown; text?: string; headers?: Record<string, string> } = {},
-): Promise<Reply> {
-  const port = app.lines.find(({ event }) => event === 'listening')?.['apiPort'];
-  const { key, body, text = body === undefined ? undefined : JSON.stringify(body), headers } = options;
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-    method,
-    headers: {
-      ...(key && { Authorization: `Bearer ${key}` }),
-      ...(text !== undefined && { 'Content-Type': 'application/json' }),
-      ...headers,
-    },
-    ...(text !== undefined && { body: text }),
-  });
-  return { status: response.status, headers: response.headers, json: await response.json() };
-}
 
 let redis: RedisServer;
 let app: App;
@@ -137,6 +111,16 @@ describe('the specification', () => {
         { body: {}, field: 'request' },
         { body: { userId: 'a', clientId: 'b' }, field: 'request' },
         { body: { userId: 'a', code: 1000 }, field: 'code' },
+      ],
+    },
+    revoke: {
+      key: ADMIN,
+      path: '/v1/revoke',
+      body: { userId: 'nobody' },
+      wrong: [
+        { body: {}, field: 'request' },
+        { body: { userId: 'a', jti: 'b' }, field: 'request' },
+        { body: { jti: '' }, field: 'jti' },
       ],
     },
     subscribe: {

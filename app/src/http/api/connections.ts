@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import { closeCodes } from '../../close-codes.ts';
 import type { Fleet } from '../../fleet.ts';
+import { TooManyRevocations } from '../../revocations/revocations.ts';
 import { type AnyOperation, defineOperation } from './operation.ts';
+import { Problem } from './problem.ts';
 import * as schemas from './schemas.ts';
 
 const ofUser = z.strictObject({ userId: schemas.userId });
@@ -72,6 +74,33 @@ export function createConnectionOperations({ fleet }: { fleet: Fleet }): AnyOper
       handle: async ({ body: { code = kicked, ...target } }) => ({
         disconnected: await fleet.disconnect(target, code),
       }),
+    }),
+    defineOperation({
+      id: 'revoke',
+      method: 'post',
+      path: '/v1/revoke',
+      scope: 'manage',
+      summary:
+        'Refuse the tokens that a user has now, the token of a connection, or the token with a jti, until they expire',
+      body: z.union(
+        [
+          z.strictObject({ userId: schemas.userId }),
+          z.strictObject({ clientId: schemas.clientId }),
+          z.strictObject({ jti: z.string().min(1).max(128) }),
+        ],
+        'expected {userId}, {clientId} or {jti}',
+      ),
+      answer: z.object({ disconnected: z.int().meta({ description: 'How many connections were closed' }) }),
+      async handle({ body }) {
+        try {
+          const disconnected = await fleet.revoke(body);
+          if (disconnected === undefined) throw new Problem(404, 'NOT_FOUND', 'there is no such connection');
+          return { disconnected };
+        } catch (error) {
+          if (!(error instanceof TooManyRevocations)) throw error;
+          throw new Problem(503, 'UNAVAILABLE', 'too many tokens are revoked', { retryAfter: 60 });
+        }
+      },
     }),
     defineOperation({
       id: 'subscribe',

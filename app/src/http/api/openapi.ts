@@ -7,6 +7,7 @@ const problems = {
   400: 'The request is not valid',
   401: 'No key, or an unknown one',
   403: 'The key lacks a scope',
+  404: 'There is no such thing',
   429: 'Too many messages; Retry-After says when to try again',
   503: 'Redis or an instance cannot be reached; Retry-After says when to try again',
 };
