@@ -59,6 +59,10 @@ export type GapReason = (typeof gapReasons)[number];
 /** How a room's history continues for a member that joins. */
 export const recoveries = ['none', 'recovered', 'rewound', 'gap'] as const;
 
+/** What a token may allow in a room. */
+export const rights = ['join', 'publish', 'presence', 'history'] as const;
+export type Right = (typeof rights)[number];
+
 export const errorCodes = [
   'INVALID_JSON',
   'BINARY_NOT_SUPPORTED',
@@ -69,6 +73,7 @@ export const errorCodes = [
   'CONTENT_TOO_LONG',
   'NOT_IN_ROOM',
   'ROOM_FORBIDDEN',
+  'FORBIDDEN',
   'TOO_MANY_ROOMS',
   'NOT_FOUND',
   'RATE_LIMITED',
@@ -84,6 +89,8 @@ export interface ErrorPayload {
   message: string;
   field?: string;
   retryAfter?: number;
+  /** The right that the token lacks. */
+  right?: Right;
   /** The outcome is unknown: the message may or may not have been stored. */
   uncertain?: boolean;
 }

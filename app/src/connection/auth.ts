@@ -5,12 +5,15 @@
 import { createSecretKey, hash } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
+import { type Right, rights } from '../protocol.ts';
 import type { Jwks } from './jwks.ts';
 import type { VerificationKey } from './verification-key.ts';
 
 const ALGORITHM = 'HS256';
 /** Keys that fit a token which names none; more are not tried. */
 const MOST_TRIED = 10;
+/** Each is looked at for every message. */
+const MAX_RIGHTS = 200;
 
 /**
  * Characters that make a name look like another one in every list: control and private characters, line separators,
@@ -32,6 +35,10 @@ const claims = z.object({
   sub: visibleName(128),
   name: visibleName(64).optional(),
   rooms: z.array(z.string()).max(1000).optional(),
+  rights: z
+    .record(z.string().min(1).max(140), z.array(z.enum(rights)))
+    .refine((record) => Object.keys(record).length <= MAX_RIGHTS, `at most ${MAX_RIGHTS} entries`)
+    .optional(),
   exp: z.number(),
   iat: z.number().optional(),
   jti: z.string().min(1).max(128).optional(),
@@ -41,8 +48,9 @@ const claims = z.object({
 export interface Identity {
   userId: string;
   username: string;
-  /** What the token allows, see rooms/authorize.ts; undefined: everything. */
+  /** What the token allows, see rooms/authorize.ts; neither: everything. */
   rooms: readonly string[] | undefined;
+  rights: Readonly<Record<string, readonly Right[]>> | undefined;
   /** Milliseconds since the epoch. */
   expiresAt: number;
   /** Milliseconds since the epoch; 0 for a token that does not say. */
@@ -146,14 +154,15 @@ export function createAuth(options: {
       const names = [...new Set(parsed.error.issues.map((issue) => issue.path.join('.') || 'claims'))].join(', ');
       return { problem: 'TOKEN_MALFORMED', message: `missing or invalid claims: ${names}` };
     }
-    const { sub, name, rooms, exp, iat = 0, jti } = parsed.data;
+    const { sub, name, exp, iat = 0, jti } = parsed.data;
     if (exp * 1000 > Date.now() + maxLifetime + clockTolerance) {
       return { problem: 'TOKEN_INVALID', message: 'the token expires too far in the future (TOKEN_MAX_LIFETIME)' };
     }
     const identity: Identity = {
       userId: sub,
       username: name ?? sub,
-      rooms,
+      rooms: parsed.data.rooms,
+      rights: parsed.data.rights,
       expiresAt: exp * 1000 + clockTolerance,
       issuedAt: iat * 1000,
       // Of what is signed: a signature can be written in several ways.

@@ -11,6 +11,7 @@ import {
   type ErrorCode,
   encode,
   parseClientMessage,
+  type Right,
   type ServerMessages,
   type ServerMessageType,
 } from '../protocol.ts';
@@ -35,7 +36,9 @@ const errorCloseCodes: Readonly<Record<string, number>> = {
 export interface ConnectionUser {
   userId: string;
   username: string;
+  /** Claims, see rooms/authorize.ts. */
   rooms: readonly string[] | undefined;
+  rights: Readonly<Record<string, readonly Right[]>> | undefined;
   expiresAt: number;
   issuedAt: number;
   tokenId: string;

@@ -47,7 +47,8 @@ export function createDispatch(options: {
       const answer = await handler.handle({ ...options.context, connection, id }, payload.data);
       if (!answer) return;
       if ('refused' in answer) {
-        connection.refuse(answer.refused, answer.message, answer.field ? { field: answer.field } : {}, id);
+        const { refused, message: reason, field, right } = answer;
+        connection.refuse(refused, reason, { ...(field && { field }), ...(right && { right }) }, id);
       } else {
         connection.send(answer.type, answer.payload, id);
       }

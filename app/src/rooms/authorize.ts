@@ -1,23 +1,50 @@
-/** What a connection may do, and the refusals. A value, not an exception: the client made the mistake. */
-import type { Connection } from '../connection/connection.ts';
-import type { ErrorCode } from '../protocol.ts';
+/**
+ * What a user may do, by the claims of their token, and the refusals. Replace `may` to decide by other rules. A refusal is a
+ * value, not an exception: the client made the mistake.
+ *
+ * - `rights` lists rights by room, `{"orders.*": ["join", "presence"], "lobby": ["join", "publish"]}`. A name that ends with `*`
+ *   stands for all that begin alike, and several that fit add up. `@all` stands for broadcasts, `@me` for receiving
+ *   direct messages, and `@user:ID` for writing to that user.
+ * - `rooms`, without `rights`, lists rooms with every right. `@me` then also stands for writing to anyone.
+ * - A token with neither allows everything.
+ */
+import type { Connection, ConnectionUser } from '../connection/connection.ts';
+import { type ErrorCode, type Right, ROOM_ME } from '../protocol.ts';
 
 export interface Refusal {
   refused: ErrorCode;
   message: string;
+  /** The right that the token lacks. */
+  right?: Right;
 }
+
+type Claims = Pick<ConnectionUser, 'rooms' | 'rights'>;
 
 export const notInRoom = (room: string): Refusal => ({ refused: 'NOT_IN_ROOM', message: `join ${room} first` });
 export const forbidden = (message: string): Refusal => ({ refused: 'ROOM_FORBIDDEN', message });
 
-/**
- * Whether a token allows `room`. A token without a `rooms` claim allows everything. With one it allows exactly what the
- * claim lists: rooms by name, `@all` to read and write broadcasts, `@me` to send and receive direct messages.
- */
-export function isAllowed(rooms: readonly string[] | undefined, room: string): boolean {
-  return rooms === undefined || rooms.includes(room);
+const USER_PREFIX = '@user:';
+/** The room of a right to write to this user. */
+export const userRoom = (userId: string): string => USER_PREFIX + userId;
+/** The same for a connection, whose user the sender does not name: only a right to write to anyone fits. */
+export const ANY_USER = USER_PREFIX;
+
+export function may({ rooms, rights }: Claims, right: Right, room: string): boolean {
+  if (rights) {
+    return Object.entries(rights).some(([pattern, granted]) => granted.includes(right) && matches(pattern, room));
+  }
+  return rooms === undefined || rooms.includes(room.startsWith(USER_PREFIX) ? ROOM_ME : room);
 }
 
-export function refuseByToken({ user }: Connection, room: string): Refusal | undefined {
-  return isAllowed(user.rooms, room) ? undefined : forbidden(`the token does not allow ${room}`);
+const matches = (pattern: string, room: string) =>
+  pattern.endsWith('*') ? room.startsWith(pattern.slice(0, -1)) : pattern === room;
+
+export function refuseByToken({ user }: Connection, right: Right, room: string): Refusal | undefined {
+  if (may(user, right, room)) return undefined;
+  const what = room.startsWith(USER_PREFIX)
+    ? `to write to ${room.slice(USER_PREFIX.length) || 'anyone'}`
+    : `${right} in ${room}`;
+  // Clients know the code of the older claim.
+  const refused = user.rights ? 'FORBIDDEN' : 'ROOM_FORBIDDEN';
+  return { refused, message: `the token does not allow ${what}`, right };
 }

@@ -9,7 +9,7 @@ import type { Connection } from '../connection/connection.ts';
 import { encodeTextFrame } from '../connection/frame.ts';
 import { INSTANCE_NAME_LENGTH, type InstanceCalls } from '../instance-calls.ts';
 import { ROOM_ME } from '../protocol.ts';
-import { isAllowed } from './authorize.ts';
+import { may } from './authorize.ts';
 import type { Hub } from './hub.ts';
 
 const ID_LENGTH = 20;
@@ -39,7 +39,7 @@ export function createDirectMessages(options: {
 
   const deliver = calls.define('direct', ({ clientId, body }: { clientId: string; body: string }) => {
     const connection = hub.connections.get(clientId);
-    if (connection?.state !== 'open' || !isAllowed(connection.user.rooms, ROOM_ME)) return false;
+    if (connection?.state !== 'open' || !may(connection.user, 'join', ROOM_ME)) return false;
     const frame = encodeTextFrame(Buffer.from(body));
     connection.write(frame);
     options.handleDelivered(1, frame);

@@ -16,7 +16,7 @@ import {
   type Sender,
   type ServerMessages,
 } from '../protocol.ts';
-import { forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
+import { ANY_USER, forbidden, notInRoom, type Refusal, refuseByToken, userRoom } from './authorize.ts';
 import type { DirectMessages } from './direct-messages.ts';
 import { memberOf } from './presence-events.ts';
 import { channelOfUser } from './subscriptions.ts';
@@ -95,17 +95,14 @@ export function createPublisher(options: {
   return {
     async publish(connection, { room = ROOM_ALL, content, id }) {
       if (room === ROOM_ME) return forbidden('use direct to write to a user');
-      if (room === ROOM_ALL) {
-        const refusal = refuseByToken(connection, room);
-        if (refusal) return refusal;
-      } else if (!connection.rooms.has(room)) {
-        return notInRoom(room);
-      }
+      if (room !== ROOM_ALL && !connection.rooms.has(room)) return notInRoom(room);
+      const refusal = refuseByToken(connection, 'publish', room);
+      if (refusal) return refusal;
       return publish(connection, room, openMessage(connection, room, content), id);
     },
 
     async direct(connection, { to, content, id }) {
-      const refusal = refuseByToken(connection, ROOM_ME);
+      const refusal = refuseByToken(connection, 'publish', 'userId' in to ? userRoom(to.userId) : ANY_USER);
       if (refusal) return refusal;
       const body = openMessage(connection, ROOM_ME, content);
       if ('userId' in to) return publish(connection, channelOfUser(to.userId), body, id);

@@ -5,7 +5,7 @@ import type { Connection, ConnectionUser } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { encode, type Position, ROOM_ALL, ROOM_ME, ROOM_PATTERN, type ServerMessages } from '../protocol.ts';
-import { forbidden, isAllowed, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
+import { forbidden, may, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
 import type { Hub } from './hub.ts';
 import { memberOf, type PresenceEvents } from './presence-events.ts';
 import type { Reader, Recovery } from './room-feed.ts';
@@ -55,7 +55,7 @@ export function createRooms(options: {
     if (!connection.rooms.has(room) && connection.rooms.size >= config.MAX_ROOMS_PER_CONNECTION) {
       return { refused: 'TOO_MANY_ROOMS', message: `at most ${config.MAX_ROOMS_PER_CONNECTION} rooms a connection` };
     }
-    return refuseByToken(connection, room);
+    return refuseByToken(connection, 'join', room);
   }
 
   async function subscribe(connection: Connection, channel: string): Promise<void> {
@@ -134,7 +134,8 @@ export function createRooms(options: {
         const memberCount = await presenceEvents.enter(connection, room);
         await feed.catchUp(
           readerFor(connection, room, channel, (recovery) => begin({ ...recovery, memberCount })),
-          position,
+          // Without the right to the history, it begins now.
+          may(connection.user, 'history', room) ? position : undefined,
         );
         return undefined;
       } catch (error) {
@@ -157,19 +158,22 @@ export function createRooms(options: {
       await Promise.all(
         after.filter((channel) => !before.includes(channel)).map((channel) => subscribe(connection, channel)),
       );
-      const lost = [...connection.rooms].filter((room) => !isAllowed(user.rooms, room));
+      const lost = [...connection.rooms].filter((room) => !may(user, 'join', room));
       for (const room of lost) await leave(connection, room);
       return lost;
     },
 
     async typing(connection, room, isTyping) {
       if (!isMember(connection, room)) return notInRoom(room);
+      const refusal = refuseByToken(connection, 'publish', room);
+      if (refusal) return refusal;
       await broker.announce(room, encode('typing', { room, ...memberOf(connection), isTyping }), connection.id);
       return undefined;
     },
 
     async members(connection, room) {
-      return isMember(connection, room) ? presenceEvents.list(room) : notInRoom(room);
+      if (!isMember(connection, room)) return notInRoom(room);
+      return refuseByToken(connection, 'presence', room) ?? presenceEvents.list(room);
     },
   };
 }

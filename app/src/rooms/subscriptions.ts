@@ -10,7 +10,7 @@ import { withDeadline } from '../deadline.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { encode, isPresenceEvent, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from '../protocol.ts';
-import { isAllowed } from './authorize.ts';
+import { may } from './authorize.ts';
 import type { Hub } from './hub.ts';
 import type { RecentFrames } from './recent-frames.ts';
 import { createRoomFeed, type RoomFeed } from './room-feed.ts';
@@ -35,8 +35,8 @@ export const channelOf = (connection: Connection, room: string): string =>
 export function implicitChannels({ user, explicit }: Connection): string[] {
   if (explicit) return [];
   return [
-    ...(isAllowed(user.rooms, ROOM_ME) ? [channelOfUser(user.userId)] : []),
-    ...(isAllowed(user.rooms, ROOM_ALL) ? [ROOM_ALL] : []),
+    ...(may(user, 'join', ROOM_ME) ? [channelOfUser(user.userId)] : []),
+    ...(may(user, 'join', ROOM_ALL) ? [ROOM_ALL] : []),
   ];
 }
 

@@ -91,7 +91,15 @@ async function startServer(): Promise<{ origin: string; log(): string; metric(sa
   server.on('upgrade', (request, socket: Socket, head) => {
     sockets.add(socket);
     wss.handleUpgrade(request, socket, head, (ws) => {
-      const user = { userId: 'u', username: 'u', rooms: undefined, expiresAt: 0, issuedAt: 0, tokenId: '' };
+      const user = {
+        userId: 'u',
+        username: 'u',
+        rooms: undefined,
+        rights: undefined,
+        expiresAt: 0,
+        issuedAt: 0,
+        tokenId: '',
+      };
       new Connection(ws, socket, { id: 'c', user, explicit: false, options }).open(Promise.resolve());
     });
   });
