@@ -1,11 +1,14 @@
 /** The server API: every operation with right and wrong input, against the specification, and over several instances. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { file, renderApi } from '../../tools/api-docs.ts';
 import { call, type Reply } from '../harness/api.ts';
 import { type App, startApp } from '../harness/app.ts';
 import { connect } from '../harness/client.ts';
+import { collectOutput, run } from '../harness/process.ts';
 import { type RedisServer, startRedis } from '../harness/redis.ts';
 
 const SHOP = 'shop-secret-0123456789abcdefghijklmnop';
@@ -311,6 +314,30 @@ describe('publish', () => {
       .poll(async () => (await call(lone, 'POST', '/v1/publish', { key: SHOP, body })).json)
       .toMatchObject({ position: { offset: 1 } });
     expect((await call(lone, 'POST', '/v1/publish', { key: SHOP, body })).json).toMatchObject({ duplicate: true });
+  });
+});
+
+describe('the examples in docs', () => {
+  test.for<[string, string]>([
+    ['sh', 'publish.sh'],
+    ['node', 'publish.mjs'],
+    ['python3', 'publish.py'],
+  ])('%s %s publishes once, however often it is run', async ([program, name], { skip }) => {
+    const needs = name === 'publish.sh' ? 'curl' : program;
+    if (spawnSync(needs, ['--version']).error) skip(`${needs} is not installed`);
+    const example = fileURLToPath(new URL(`../../../docs/examples/${name}`, import.meta.url));
+    const port = app.lines.find(({ event }) => event === 'listening')?.['apiPort'];
+    const env = { PATH: process.env['PATH'] ?? '', API: `http://127.0.0.1:${port}`, SECRET: SHOP };
+    for (const duplicate of [false, true]) {
+      const { child, exited } = await run(program, [example, 'examples', `from ${name}`, name], { env });
+      const output = collectOutput(child);
+      expect(await exited, output.stderr).toMatchObject({ code: 0 });
+      expect(JSON.parse(output.stdout)).toMatchObject({ position: { epoch: expect.any(String) }, duplicate });
+    }
+    const { child, exited } = await run(program, [example, 'no room', 'x', name], { env });
+    const output = collectOutput(child);
+    expect(await exited).not.toMatchObject({ code: 0 });
+    expect(output.stdout + output.stderr).toContain('INVALID_REQUEST');
   });
 });
 
