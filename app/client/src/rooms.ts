@@ -23,13 +23,17 @@ interface Room {
   position: Position | undefined;
   /** Counts what makes positions from before void: that the history broke, and that it began. */
   turns: number;
-  /** `turns` when a connection was last asked to join; none once its answer turned out to be void. */
-  readonly asked: WeakMap<Connection, number>;
+  /** What was so when a connection was last asked to join; none once its answer turned out to be void. */
+  readonly asked: WeakMap<Connection, { turns: number; position: Position | undefined }>;
+  /** Connections whose answer is still to come. */
+  readonly joining: WeakSet<Connection>;
   waiters: { resolve(joined: Joined): void; reject(error: RequestError): void }[];
 }
 
 /** The epoch of a room without history. */
 const BEGINNING = '0';
+/** No room has so many `turns`. */
+const VOID = { turns: -1, position: undefined };
 /** Joins under way at once on one connection: below the burst that a server's rate limit lets through. */
 const PARALLEL_JOINS = 8;
 
@@ -73,6 +77,7 @@ export function createRooms(options: {
     position: memory.readPosition(name),
     turns: 0,
     asked: new WeakMap(),
+    joining: new WeakSet(),
     waiters: [],
   });
   for (const name of options.names) rooms.set(name, open(name));
@@ -88,9 +93,19 @@ export function createRooms(options: {
   }
 
   async function joinOn(connection: Connection, room: Room): Promise<void> {
+    if (room.joining.has(connection)) {
+      // Two answers could not be told apart. The one that comes is void, and then the room is asked for again.
+      room.asked.set(connection, VOID);
+      return;
+    }
+    room.joining.add(connection);
+    await askUntilJoined(connection, room).finally(() => room.joining.delete(connection));
+  }
+
+  async function askUntilJoined(connection: Connection, room: Room): Promise<void> {
     while (rooms.get(room.name) === room && !connection.ended) {
       try {
-        room.asked.set(connection, room.turns);
+        room.asked.set(connection, { turns: room.turns, position: room.position });
         const joined = await connection.request('join_room', {
           room: room.name,
           ...(room.position && { position: room.position }),
@@ -155,7 +170,11 @@ export function createRooms(options: {
       // An answer that comes late on the older connection takes nothing back.
       if (connection !== newest && room.owner === newest && !newest?.ended) return false;
       // The other connection was faster, and where this one was asked to begin is void by now: it is asked again.
-      if (room.asked.get(connection) !== room.turns) {
+      const asked = room.asked.get(connection);
+      // Redis may have lost what the other connection has brought since, when the epoch is a new one.
+      const moved = room.position?.offset !== asked?.position?.offset;
+      const forked = recovery === 'recovered' && moved && position.epoch !== room.position?.epoch;
+      if (asked?.turns !== room.turns || forked) {
         room.asked.delete(connection);
         return false;
       }

@@ -207,6 +207,16 @@ async function run(script: readonly string[]) {
   return all;
 }
 
+type Script = typeof steps extends fc.Arbitrary<infer T> ? T : never;
+
+/** Found at random, once in some ten thousand runs. */
+const found = [
+  // The older connection ends while the newer one has not answered a join that was sent before the first message.
+  'send away,new,serve,publish,tick,flush,new,publish,tick,old,publish,old,publish,new,publish,cut old,publish',
+  // Redis rolls back to where the newer connection asked to begin, behind what the older one has brought since.
+  'send away,new,serve,old,publish,publish,publish,tick,old,new,old,old,rollback,serve,new',
+];
+
 test('the application gets every message once and in order, or a gap notice', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
@@ -215,7 +225,7 @@ test('the application gets every message once and in order, or a gap notice', as
       expect(last()).toBe(room.contents.length);
       for (const [offset, content] of held) expect(content).toBe(room.contents[offset - 1]);
     }),
-    { numRuns: 600 },
+    { numRuns: 600, examples: found.map((script) => [script.split(',') as Script]) },
   );
 });
 
