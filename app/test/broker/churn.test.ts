@@ -86,4 +86,4 @@ test('after a churn of rooms, users and connections, Redis and the heap are wher
   await expect.poll(async () => atRest(await keys()), { timeout: 8000 }).toBe(true);
   // A collection right after the churn leaves garbage; what is kept stays in every one.
   await expect.poll(async () => (await heapUsed()) - before, { timeout: 8000 }).toBeLessThan(MAX_GROWTH_BYTES);
-});
+}, 60_000);
