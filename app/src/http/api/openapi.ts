@@ -25,7 +25,7 @@ export async function describeApi(operations: readonly AnyOperation[], version: 
       title: 'wsfleet server API',
       version,
       description:
-        'How other back-ends publish, read and manage. Every operation holds over the whole cluster, whichever instance is asked. A message that is published twice with the same id is stored once: after a lost answer, 429 or 503, send it again.',
+        'How other back-ends publish, read and manage. Every operation holds over the whole cluster, whichever instance is asked. A message that is published twice with the same id is stored once: after a lost answer, 429 or any 5xx, send it again.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
