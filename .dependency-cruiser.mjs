@@ -47,7 +47,7 @@ const imports = {
     'protocol.ts',
     'rooms/',
   ],
-  'instance-calls.ts': ['broker/broker.ts', 'deadline.ts', 'protocol.ts'],
+  'instance-calls.ts': ['broker/broker.ts', 'deadline.ts'],
   'fleet.ts': ['connection/', 'instance.ts', 'instance-calls.ts', 'revocations/revocations.ts', 'rooms/'],
   'handlers/': ['handlers/', 'broker/broker.ts', 'connection/', 'observability/', 'protocol.ts', 'rooms/'],
   'http/api/': [
@@ -62,20 +62,8 @@ const imports = {
     'revocations/revocations.ts',
     'rooms/',
   ],
-  'http/': [
-    'http/',
-    'broker/broker.ts',
-    'close-codes.ts',
-    'config.ts',
-    'connection/',
-    'deadline.ts',
-    'fleet.ts',
-    'instance.ts',
-    'observability/',
-    'protocol.ts',
-    'revocations/revocations.ts',
-    'rooms/',
-  ],
+  // Not its folders.
+  'http/[^/]*$': ['http/', 'connection/', 'deadline.ts', 'instance.ts', 'observability/'],
   'metric-labels.ts': [
     'broker/broker.ts',
     'close-codes.ts',

@@ -14,6 +14,10 @@ export const TOKEN_PROTOCOL_PREFIX = 'bearer.';
 export const ROOM_ALL = '@all';
 export const ROOM_ME = '@me';
 
+/** Direct messages to a user, as the server names them; every user sees their own as `@me`. */
+export const USER_PREFIX = '@user:';
+export const roomOfUser = (userId: string): string => USER_PREFIX + userId;
+
 /** A room name: 1 to 128 letters, digits and `_ . : -`. */
 export const ROOM_PATTERN = /^[\w.:-]{1,128}$/;
 

@@ -32,8 +32,6 @@ interface Room {
 
 /** The epoch of a room without history. */
 const BEGINNING = '0';
-/** No room has so many `turns`. */
-const VOID = { turns: -1, position: undefined };
 /** Joins under way at once on one connection: below the burst that a server's rate limit lets through. */
 const PARALLEL_JOINS = 8;
 
@@ -95,7 +93,7 @@ export function createRooms(options: {
   async function joinOn(connection: Connection, room: Room): Promise<void> {
     if (room.joining.has(connection)) {
       // Two answers could not be told apart. The one that comes is void, and then the room is asked for again.
-      room.asked.set(connection, VOID);
+      room.asked.delete(connection);
       return;
     }
     room.joining.add(connection);

@@ -103,9 +103,11 @@ export function createAuth(options: {
     ...(options.keys ?? []),
   ];
 
+  const allKeys = () => (jwks ? [...configured, ...jwks.keys] : configured);
+
   /** The keys that fit a token: the one that it names, otherwise those without a name. */
   function keysFor({ alg, kid }: Header): VerificationKey[] {
-    const fitting = [...configured, ...(jwks?.keys ?? [])].filter(({ algorithm }) => algorithm === alg);
+    const fitting = allKeys().filter(({ algorithm }) => algorithm === alg);
     const named = kid === undefined ? [] : fitting.filter((key) => key.kid === kid);
     if (named.length > 0) return named;
     return fitting.filter((key) => key.kid === undefined || kid === undefined).slice(0, MOST_TRIED);
@@ -130,11 +132,10 @@ export function createAuth(options: {
     throw failure;
   }
 
-  function verify(token: string | undefined): Verdict {
+  function verify(token: string | undefined, header: Header | undefined): Verdict {
     if (!token) return { problem: 'TOKEN_MISSING', message: 'a token is required' };
     let decoded: jwt.Jwt;
     try {
-      const header = readHeader(token);
       // jsonwebtoken says what is wrong with a token that has no header.
       decoded = decode(token, header ? keysFor(header) : configured.slice(0, 1));
     } catch (error) {
@@ -181,11 +182,12 @@ export function createAuth(options: {
         if ('problem' in verdict) options.handleProblem?.(verdict.problem);
         return verdict;
       };
-      const kid = jwks && token ? readHeader(token)?.kid : undefined;
-      const known = kid === undefined || [...configured, ...(jwks?.keys ?? [])].some((key) => key.kid === kid);
+      const header = token ? readHeader(token) : undefined;
+      const kid = header?.kid;
+      const known = kid === undefined || allKeys().some((key) => key.kid === kid);
       const refreshed = known ? undefined : jwks?.refresh();
-      if (!refreshed) return report(verify(token));
-      return refreshed.then(() => report(verify(token)));
+      if (!refreshed) return report(verify(token, header));
+      return refreshed.then(() => report(verify(token, header)));
     },
     sign: ({ userId, username, rooms }, ttl) =>
       jwt.sign({ name: username, ...(rooms && { rooms }) }, secret, {

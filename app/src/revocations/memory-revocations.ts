@@ -5,7 +5,7 @@ export function createMemoryRevocations(): Revocations {
   const list = createRevocationList();
   return {
     isRevoked: list.isRevoked,
-    learn: list.learn,
+    learn: (revocation) => void list.learn(revocation),
     async revoke(revocation) {
       if (list.all.length >= MAX_REVOCATIONS) throw new TooManyRevocations();
       list.learn(revocation);

@@ -1,7 +1,7 @@
 /**
  * Revocations in Redis: a sorted set of them by the time that they end, and a version that changes with it. Each instance
- * reads the version every half second, and the set when it has changed and once a minute. When Redis lost them, the instances write back what
- * they know.
+ * reads the version every half second, and the set when it has changed and once a minute. When Redis lost them, the
+ * instances write back what they know.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisLink } from '../broker/redis-link.ts';
@@ -28,22 +28,13 @@ export function createRedisRevocations(options: {
 }): Revocations {
   const { link, logger } = options;
   const list = createRevocationList();
-  const known = new Set<string>();
   let version: string | null | undefined;
   let polling = false;
   let polls = 0;
 
   const send = <T>(...command: string[]) => link.commands.sendCommand(command) as Promise<T>;
 
-  /** @returns whether it is new to this instance */
-  function learn(member: string): boolean {
-    if (known.has(member)) return false;
-    known.add(member);
-    list.learn(JSON.parse(member) as Revocation);
-    return true;
-  }
-
-  /** Several at once, in one transaction with the new version. */
+  /** The version last, so that whoever sees the new one finds them. */
   async function write(revocations: readonly Revocation[]): Promise<void> {
     const entries = revocations.flatMap((each) => [String(each.expiresAt), JSON.stringify(each)]);
     await Promise.all([send('ZADD', SET, ...entries), send('INCR', VERSION)]);
@@ -58,7 +49,8 @@ export function createRedisRevocations(options: {
     if (current === version && polls % POLLS_PER_RELOAD > 0) return;
     const members = await send<string[]>('ZRANGE', SET, '0', '-1');
     const stored = new Set(members);
-    if (members.filter(learn).length > 0) options.handleLearned();
+    const learned = members.filter((member) => list.learn(JSON.parse(member) as Revocation));
+    if (learned.length > 0) options.handleLearned();
     const lost = list.all.filter((each) => !stored.has(JSON.stringify(each)));
     if (lost.length > 0) {
       await write(lost);
@@ -67,8 +59,6 @@ export function createRedisRevocations(options: {
         'Redis had lost revocations; wrote them again',
       );
     }
-    known.clear();
-    for (const each of list.all) known.add(JSON.stringify(each));
     version = current;
   }
 
@@ -94,7 +84,7 @@ export function createRedisRevocations(options: {
 
   return {
     isRevoked: list.isRevoked,
-    learn: (revocation) => void learn(JSON.stringify(revocation)),
+    learn: (revocation) => void list.learn(revocation),
     async revoke(revocation) {
       if (list.all.length >= MAX_REVOCATIONS) throw new TooManyRevocations();
       try {
@@ -103,7 +93,7 @@ export function createRedisRevocations(options: {
       } catch (error) {
         throw link.refusals.refuse(error);
       }
-      learn(JSON.stringify(revocation));
+      list.learn(revocation);
     },
     async start() {
       for (await poll(); version === undefined; await poll()) await delay(POLL_MS);

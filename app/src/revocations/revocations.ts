@@ -47,7 +47,9 @@ export class TooManyRevocations extends Error {
 }
 
 /** The revocations that this instance knows. */
-export interface RevocationList extends Pick<Revocations, 'isRevoked' | 'learn'> {
+export interface RevocationList extends Pick<Revocations, 'isRevoked'> {
+  /** @returns whether it refuses more than was refused before */
+  learn(revocation: Revocation): boolean;
   readonly all: readonly Revocation[];
 }
 
@@ -70,11 +72,15 @@ export function createRevocationList(): RevocationList {
     },
     learn(revocation) {
       if (tokens.size + users.size >= MAX_REVOCATIONS) sweep();
-      if (revocation.expiresAt <= Date.now()) return;
-      if ('tokenId' in revocation) tokens.set(revocation.tokenId, revocation);
-      else if ((users.get(revocation.userId)?.issuedUntil ?? 0) < revocation.issuedUntil) {
+      if (revocation.expiresAt <= Date.now()) return false;
+      if ('tokenId' in revocation) {
+        if ((tokens.get(revocation.tokenId)?.expiresAt ?? 0) >= revocation.expiresAt) return false;
+        tokens.set(revocation.tokenId, revocation);
+      } else {
+        if ((users.get(revocation.userId)?.issuedUntil ?? 0) >= revocation.issuedUntil) return false;
         users.set(revocation.userId, revocation);
       }
+      return true;
     },
   };
 }

@@ -9,7 +9,7 @@
  * - A token with neither allows everything.
  */
 import type { Connection, ConnectionUser } from '../connection/connection.ts';
-import { type ErrorCode, type Right, ROOM_ME } from '../protocol.ts';
+import { type ErrorCode, type Right, ROOM_ME, USER_PREFIX } from '../protocol.ts';
 
 export interface Refusal {
   refused: ErrorCode;
@@ -23,10 +23,7 @@ type Claims = Pick<ConnectionUser, 'rooms' | 'rights'>;
 export const notInRoom = (room: string): Refusal => ({ refused: 'NOT_IN_ROOM', message: `join ${room} first` });
 export const forbidden = (message: string): Refusal => ({ refused: 'ROOM_FORBIDDEN', message });
 
-const USER_PREFIX = '@user:';
-/** The room of a right to write to this user. */
-export const userRoom = (userId: string): string => USER_PREFIX + userId;
-/** The same for a connection, whose user the sender does not name: only a right to write to anyone fits. */
+/** The room of a connection whose user the sender does not name: only a right to write to anyone fits. */
 export const ANY_USER = USER_PREFIX;
 
 export function may({ rooms, rights }: Claims, right: Right, room: string): boolean {

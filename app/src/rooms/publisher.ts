@@ -13,13 +13,13 @@ import {
   encodeOpenMessage,
   ROOM_ALL,
   ROOM_ME,
+  roomOfUser,
   type Sender,
   type ServerMessages,
 } from '../protocol.ts';
-import { ANY_USER, forbidden, notInRoom, type Refusal, refuseByToken, userRoom } from './authorize.ts';
+import { ANY_USER, forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
 import type { DirectMessages } from './direct-messages.ts';
 import { memberOf } from './presence-events.ts';
-import { channelOfUser } from './subscriptions.ts';
 
 type Ack = ServerMessages['ack'];
 
@@ -102,17 +102,17 @@ export function createPublisher(options: {
     },
 
     async direct(connection, { to, content, id }) {
-      const refusal = refuseByToken(connection, 'publish', 'userId' in to ? userRoom(to.userId) : ANY_USER);
+      const refusal = refuseByToken(connection, 'publish', 'userId' in to ? roomOfUser(to.userId) : ANY_USER);
       if (refusal) return refusal;
       const body = openMessage(connection, ROOM_ME, content);
-      if ('userId' in to) return publish(connection, channelOfUser(to.userId), body, id);
+      if ('userId' in to) return publish(connection, roomOfUser(to.userId), body, id);
       const exists = await options.directMessages.send(to.clientId, body + closeBody());
       if (!exists) return { refused: 'NOT_FOUND', message: 'there is no such connection' };
       return { position: null, duplicate: false };
     },
 
     async publishFor(from, to, content, id) {
-      const [room, channel] = 'userId' in to ? [ROOM_ME, channelOfUser(to.userId)] : [to.room, to.room];
+      const [room, channel] = 'userId' in to ? [ROOM_ME, roomOfUser(to.userId)] : [to.room, to.room];
       // No user's id has a control character.
       return store(from.clientId, channel, encodeOpenMessage({ room, from, content }), `\0${from.username}`, id);
     },

@@ -9,7 +9,16 @@ import { encodeTextFrame } from '../connection/frame.ts';
 import { withDeadline } from '../deadline.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { encode, isPresenceEvent, type Position, ROOM_ALL, ROOM_ME, readTimestamp } from '../protocol.ts';
+import {
+  encode,
+  isPresenceEvent,
+  type Position,
+  ROOM_ALL,
+  ROOM_ME,
+  readTimestamp,
+  roomOfUser,
+  USER_PREFIX,
+} from '../protocol.ts';
 import { may } from './authorize.ts';
 import type { Hub } from './hub.ts';
 import type { RecentFrames } from './recent-frames.ts';
@@ -20,13 +29,11 @@ const SUBSCRIBED_DEADLINE_MS = 3000;
 /** The audit covers the channels in this many parts, spread over its interval. */
 const AUDIT_PARTS = 10;
 
-const USER_PREFIX = '@user:';
 const isRoom = (name: string) => !name.startsWith(USER_PREFIX);
-export const channelOfUser = (userId: string): string => USER_PREFIX + userId;
 
 /** The name that hub and broker use for a room of this connection. */
 export const channelOf = (connection: Connection, room: string): string =>
-  room === ROOM_ME ? channelOfUser(connection.user.userId) : room;
+  room === ROOM_ME ? roomOfUser(connection.user.userId) : room;
 
 /**
  * Channels that a plain connection gets without joining, as far as its token allows them: direct messages to its user,
@@ -35,7 +42,7 @@ export const channelOf = (connection: Connection, room: string): string =>
 export function implicitChannels({ user, explicit }: Connection): string[] {
   if (explicit) return [];
   return [
-    ...(may(user, 'join', ROOM_ME) ? [channelOfUser(user.userId)] : []),
+    ...(may(user, 'join', ROOM_ME) ? [roomOfUser(user.userId)] : []),
     ...(may(user, 'join', ROOM_ALL) ? [ROOM_ALL] : []),
   ];
 }

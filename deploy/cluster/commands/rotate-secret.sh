@@ -11,10 +11,16 @@ cd "$(dirname "$0")/../../.."
 ENV_FILE=${ENV_FILE:-.env}
 [ -z "${JWT_SECRET+given}${JWT_SECRETS+given}" ] ||
   fail 'JWT_SECRET and JWT_SECRETS must not be in the environment: it would override .env'
-value_of() { sed -n "s/^$1=//p" "$ENV_FILE" 2>/dev/null | tail -n 1 | tr -d "'\""; }
-old=$(value_of JWT_SECRET)
+old='' others=''
+setting() { # dotenv.awk prints these calls
+  case $1 in
+    JWT_SECRET) old=$2 ;;
+    JWT_SECRETS) others=$2 ;;
+  esac
+}
+setting_error() { fail "$ENV_FILE, $1"; }
+[ ! -f "$ENV_FILE" ] || eval "$(awk -f deploy/cluster/lib/dotenv.awk "$ENV_FILE")"
 [ -n "$old" ] || fail "There is no JWT_SECRET in $ENV_FILE. Run make up first"
-others=$(value_of JWT_SECRETS)
 
 # Writes NAME=VALUE lines in place of those that there are.
 write() { # write JWT_SECRET JWT_SECRETS
@@ -36,7 +42,7 @@ roll() {
 # A next secret is marked by its kid until it signs.
 next=$(printf '%s' "$others" | tr , '\n' | sed -n 's/^next://p' | head -n 1)
 if [ -z "$next" ]; then
-  next=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+  next=$(random_hex)
   others=next:$next${others:+,$others}
   write "$old" "$others"
 fi

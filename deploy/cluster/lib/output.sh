@@ -4,6 +4,7 @@
 
 say() { printf '%s\n' "$*"; }
 note() { printf '%s\n' "$*" >&2; }
+random_hex() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; } # a secret: 64 characters
 fail() { note "$@" && exit 1; }
 
 # Colours, on a terminal only.

@@ -168,8 +168,6 @@ PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT ALERTMANAGER_URL=http://localho
 CONSOLE_URL=$PROMETHEUS_URL/consoles/wsfleet.html
 GRAFANA_URL=http://localhost:$GRAFANA_PORT
 
-random_hex() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
-
 # Creates .env with the secrets on first use, or completes it.
 ensure_env_file() {
   missing=

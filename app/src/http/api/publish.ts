@@ -84,44 +84,44 @@ export function createPublishOperations(options: {
     return results;
   }
 
-  function answer(caller: Caller, messages: Message | Message[]) {
-    return Array.isArray(messages) ? publishAll(caller, messages) : publish(caller, messages);
+  /** One message or a batch, each to what `targetOf` names. */
+  function defineMessageOperation<M extends { content: Content; id?: string | undefined }>(
+    operation: Pick<AnyOperation, 'id' | 'path' | 'summary'>,
+    schema: z.ZodType<M>,
+    targetOf: (message: M) => Target,
+  ): AnyOperation {
+    const toMessage = (message: M): Message => ({
+      target: targetOf(message),
+      content: message.content,
+      id: message.id,
+    });
+    return defineOperation({
+      ...operation,
+      method: 'post',
+      scope: 'publish',
+      body: oneOrMany(schema),
+      answer: answers,
+      takesIdempotencyKey: true,
+      handle: async ({ caller, body }) =>
+        Array.isArray(body) ? publishAll(caller, body.map(toMessage)) : publish(caller, toMessage(body as M)),
+    });
   }
 
-  const mapBody = <T>(body: T | T[], map: (each: T) => Message): Message | Message[] =>
-    Array.isArray(body) ? body.map(map) : map(body);
-
   return [
-    defineOperation({
-      id: 'publish',
-      method: 'post',
-      path: '/v1/publish',
-      scope: 'publish',
-      summary: 'Publish a message to a room, or a batch of them',
-      body: oneOrMany(published),
-      answer: answers,
-      takesIdempotencyKey: true,
-      handle: ({ caller, body }) =>
-        answer(
-          caller,
-          mapBody(body, ({ room, content, id }) => ({ target: { room }, content, id })),
-        ),
-    }),
-    defineOperation({
-      id: 'direct',
-      method: 'post',
-      path: '/v1/direct',
-      scope: 'publish',
-      summary: 'Send a direct message to a user, or a batch of them; a user who is away gets it after coming back',
-      body: oneOrMany(direct),
-      answer: answers,
-      takesIdempotencyKey: true,
-      handle: ({ caller, body }) =>
-        answer(
-          caller,
-          mapBody(body, ({ userId, content, id }) => ({ target: { userId }, content, id })),
-        ),
-    }),
+    defineMessageOperation(
+      { id: 'publish', path: '/v1/publish', summary: 'Publish a message to a room, or a batch of them' },
+      published,
+      ({ room }) => ({ room }),
+    ),
+    defineMessageOperation(
+      {
+        id: 'direct',
+        path: '/v1/direct',
+        summary: 'Send a direct message to a user, or a batch of them; a user who is away gets it after coming back',
+      },
+      direct,
+      ({ userId }) => ({ userId }),
+    ),
     defineOperation({
       id: 'broadcast',
       method: 'post',
