@@ -187,7 +187,7 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
 
   test('passes a load test in which every instance is replaced, with clients on all of them', () =>
     // The roll begins only after the image is built.
-    expectLoadTestToPass(cluster, '80s'));
+    expectLoadTestToPass(cluster, '120s'));
 
   test('answers handshakes while an instance is killed, shows it, and repairs it', async () => {
     await connect(60);

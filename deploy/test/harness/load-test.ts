@@ -12,7 +12,7 @@ const INSTANCES = ['app1', 'app2', 'app3'];
  * It passes, with clients on all instances, each of which is replaced.
  * @param duration of the load, longer than the rolling restart
  */
-export async function expectLoadTestToPass(cluster: TestCluster, duration = '50s'): Promise<void> {
+export async function expectLoadTestToPass(cluster: TestCluster, duration = '100s'): Promise<void> {
   // The limit of the gap is for a machine that runs other tests too; the long run has a strict one.
   const { code, stdout, stderr } = await cluster.make('loadtest', {
     ...{ CLIENTS: '30', ROOMS: '3', PER_VU: '1' },
