@@ -4,7 +4,7 @@ const src = '^app/src/';
 
 /** A file or folder of app/src, and all of ours that it may import, types included. main.ts may import everything. */
 const imports = {
-  'config.ts': ['connection/verification-key.ts'],
+  'config.ts': ['connection/verification-key.ts', 'webhooks/events.ts'],
   'protocol.ts': [],
   'close-codes.ts': [],
   'deadline.ts': [],
@@ -12,6 +12,16 @@ const imports = {
   'turn-end.ts': [],
   'observability/': ['observability/'],
   'broker/': ['broker/', 'config.ts', 'observability/', 'protocol.ts'],
+  'webhooks/events.ts': ['protocol.ts'],
+  'webhooks/': [
+    'webhooks/',
+    'broker/broker.ts',
+    'broker/redis-',
+    'config.ts',
+    'deadline.ts',
+    'observability/',
+    'protocol.ts',
+  ],
   'revocations/': ['revocations/', 'broker/redis-', 'observability/'],
   'presence/': ['presence/', 'broker/redis-', 'config.ts', 'observability/', 'protocol.ts'],
   'connection/': [
@@ -22,6 +32,7 @@ const imports = {
     'protocol.ts',
     'timer-wheel.ts',
     'turn-end.ts',
+    'webhooks/webhooks.ts',
   ],
   'rooms/hub.ts': ['turn-end.ts'],
   'rooms/': [
@@ -35,6 +46,7 @@ const imports = {
     'presence/presence.ts',
     'protocol.ts',
     'turn-end.ts',
+    'webhooks/webhooks.ts',
   ],
   'lifecycle/': ['lifecycle/', 'config.ts', 'connection/', 'observability/', 'timer-wheel.ts'],
   'instance.ts': [
@@ -57,7 +69,7 @@ const imports = {
     'config.ts',
     'connection/rate-limiter.ts',
     'fleet.ts',
-    'observability/logger.ts',
+    'observability/',
     'protocol.ts',
     'revocations/revocations.ts',
     'rooms/',
@@ -69,8 +81,10 @@ const imports = {
     'close-codes.ts',
     'connection/',
     'handlers/',
+    'http/api/problem.ts',
     'observability/metric-definitions.ts',
     'protocol.ts',
+    'webhooks/events.ts',
   ],
 };
 

@@ -8,6 +8,7 @@ import ms from 'ms';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
 import { parsePublicKeys, type VerificationKey } from './connection/verification-key.ts';
+import { webhookEvents } from './webhooks/events.ts';
 
 /** A duration such as `500ms`, `30s`, `10m` or `1h`, in milliseconds. */
 const duration = z.string().transform((text, context) => {
@@ -36,6 +37,14 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ''),
 );
+
+/** An http or https URL, or empty. A password in it would reach logs. */
+const httpUrl = z
+  .string()
+  .refine(
+    (url) => url === '' || (/^https?:\/\/[^@]+$/.test(url) && URL.canParse(url)),
+    'expected an http or https URL without user and password',
+  );
 
 /** Names and CIDRs that `proxy-addr` accepts. */
 const proxies = list.superRefine((items, context) => {
@@ -118,9 +127,7 @@ export const environment = z.object({
     .describe(
       'Public keys or certificates that verify tokens (RS256, ES256), PEM, one after the other; \\n for a line break',
     ),
-  JWKS_URL: z
-    .string()
-    .refine((url) => url === '' || (/^https?:\/\//.test(url) && URL.canParse(url)), 'expected an http or https URL')
+  JWKS_URL: httpUrl
     .default('')
     .describe('URL of an identity provider’s keys (JWKS), which verify tokens too (RS256, ES256)'),
   JWT_CLOCK_TOLERANCE: duration.prefault('0s').describe('How far the clock of whoever signs tokens may be off'),
@@ -160,6 +167,20 @@ export const environment = z.object({
   API_RATE_LIMIT: integer(1, 1_000_000)
     .prefault('10000')
     .describe('Messages per second that one key of the server API may publish on one instance'),
+
+  WEBHOOK_URL: httpUrl.default('').describe('URL that is told what happens (webhooks). Empty: no webhooks'),
+  WEBHOOK_SECRET: z
+    .string()
+    .regex(/^$|^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/, 'expected whsec_ and 24 to 64 bytes as Base64')
+    .default('')
+    .describe('Secret that signs webhooks: whsec_ and Base64, as from: echo whsec_$(openssl rand -base64 32)'),
+  WEBHOOK_EVENTS: list
+    .pipe(z.array(z.enum(webhookEvents)))
+    .prefault(webhookEvents.join(','))
+    .describe(`What WEBHOOK_URL is told: ${webhookEvents.join(', ')}`),
+  WEBHOOK_QUEUE_SIZE: integer(1, 10_000_000)
+    .prefault('50000')
+    .describe('Events that wait for WEBHOOK_URL; beyond it the oldest are dropped'),
 
   BROKER: z.enum(['redis', 'memory']).default('redis').describe('redis for several instances; memory for a single one'),
   REDIS_URL: z
@@ -252,6 +273,12 @@ const relations: readonly {
     holds: ({ API_KEYS, API_PORT, PORT, INTERNAL_PORT }) =>
       API_KEYS.length === 0 || API_PORT === 0 || (API_PORT !== PORT && API_PORT !== INTERNAL_PORT),
     message: 'must be neither PORT nor INTERNAL_PORT',
+  },
+  {
+    name: 'WEBHOOK_SECRET',
+    needs: ['WEBHOOK_URL', 'WEBHOOK_SECRET'],
+    holds: ({ WEBHOOK_URL, WEBHOOK_SECRET }) => WEBHOOK_URL === '' || WEBHOOK_SECRET !== '',
+    message: 'is needed with WEBHOOK_URL: whsec_ and 24 to 64 bytes as Base64',
   },
   {
     name: 'HEARTBEAT_TIMEOUT',

@@ -68,6 +68,8 @@ export function createInstance(options: {
   drain: Drain;
   metrics: Metrics;
   throughput: Throughput;
+  /** How many events wait for the webhook receiver. */
+  webhooks: { readonly waiting: number } | undefined;
   logger: Logger;
 }): Instance {
   const { config, hub, broker, subscriptions, rooms, metrics, logger } = options;
@@ -186,6 +188,7 @@ export function createInstance(options: {
         drainRemaining: leaving.size,
         brokerUp: Number(broker.ready),
         redisLinkUp: { commands: Number(broker.links.commands), subscriber: Number(broker.links.subscriber) },
+        webhookWaiting: options.webhooks?.waiting ?? 0,
         recentFrames: options.recent.bytes,
       };
     },

@@ -40,6 +40,7 @@ import { createRooms } from './rooms/rooms.ts';
 import { createSubscriptions, type Subscriptions } from './rooms/subscriptions.ts';
 import { createTimerWheel } from './timer-wheel.ts';
 import { createTurnEnd } from './turn-end.ts';
+import { createWebhooks } from './webhooks/create-webhooks.ts';
 
 /** sysexits.h: the configuration is wrong. */
 const EX_CONFIG = 78;
@@ -83,6 +84,7 @@ const { broker, link } = await createBroker({
 const presence = createPresence({ config, link, onGone: (...gone) => presenceEvents.handleGone(...gone), logger });
 
 const calls: InstanceCalls = createInstanceCalls({ broker });
+const webhooks = await createWebhooks({ config, link, instance: calls.name, version, metrics, logger });
 const revocations = createRevocations({
   link,
   handleLearned: () => instance.closeRevoked(revocations.isRevoked),
@@ -107,12 +109,12 @@ const subscriptions: Subscriptions = createSubscriptions({
   handleDelivered,
   logger,
 });
-const presenceEvents: PresenceEvents = createPresenceEvents({ config, broker, presence, logger });
-const publisher = createPublisher({ config, broker, directMessages, metrics, logger });
+const presenceEvents: PresenceEvents = createPresenceEvents({ config, broker, presence, webhooks, logger });
+const publisher = createPublisher({ config, broker, directMessages, webhooks, metrics, logger });
 const rooms = createRooms({ config, hub, broker, subscriptions, presenceEvents, metrics, logger });
 const drain = createDrain({ config, wheel, handleLateness: (seconds) => metrics.drainSlotLateness.observe(seconds) });
 const parts = { hub, broker, subscriptions, recent, rooms, drain };
-const instance = createInstance({ config, version, ...parts, metrics, throughput, logger });
+const instance = createInstance({ config, version, ...parts, metrics, throughput, webhooks, logger });
 metrics.watch(() => instance.readings());
 
 // For each connection.
@@ -141,6 +143,7 @@ const upgrade = createUpgrade({
   tokenExpiry,
   turnEnd,
   dispatch,
+  webhooks,
   metrics,
   logger,
 });
@@ -166,6 +169,7 @@ const apiServer = createInternalServer(
     findCaller: createKeys(config.API_KEYS, { perMinute: config.API_RATE_LIMIT * 60, burst: config.API_RATE_LIMIT }),
     operations,
     specification: () => describeApi(operations, version),
+    metrics,
     logger,
   }),
 );
@@ -179,6 +183,7 @@ const shutdown = createShutdown({
     await closeWhenAnswered(apiServer);
     await presence.close();
     revocations.close();
+    await webhooks?.close();
     await broker.close();
     jwks?.close();
     wheel.close();

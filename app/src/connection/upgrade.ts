@@ -12,6 +12,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { SUBPROTOCOL, TOKEN_PROTOCOL_PREFIX } from '../protocol.ts';
 import type { TurnEnd } from '../turn-end.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { Auth, Identity } from './auth.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
 import { type HandshakeRefusal, refuseHandshake } from './handshake-refusal.ts';
@@ -48,10 +49,11 @@ export function createUpgrade(options: {
   tokenExpiry: TokenExpiry;
   turnEnd: TurnEnd;
   dispatch: ConnectionOptions['handleText'];
+  webhooks: Pick<Webhooks, 'tell'> | undefined;
   metrics: Metrics;
   logger: Logger;
 }): Upgrade {
-  const { config, instance, auth, heartbeat, tokenExpiry, metrics, logger } = options;
+  const { config, instance, auth, heartbeat, tokenExpiry, webhooks, metrics, logger } = options;
   const trust = proxyAddr.compile([...config.TRUST_PROXY]);
   const wss = new WebSocketServer({
     noServer: true,
@@ -102,6 +104,14 @@ export function createUpgrade(options: {
     return verdict;
   }
 
+  /** For webhooks. */
+  const describe = ({ id: clientId, user: { userId, username } }: Connection) => ({
+    userId,
+    username,
+    clientId,
+    instanceId: config.INSTANCE_ID,
+  });
+
   const connectionOptions: ConnectionOptions = {
     rateLimit: { perMinute: config.RATE_LIMIT_PER_MINUTE, burst: config.RATE_LIMIT_BURST },
     abuseLimit: config.RATE_LIMIT_ABUSE,
@@ -123,6 +133,7 @@ export function createUpgrade(options: {
     handleClosed(connection, code, reason) {
       instance.handleClosed(connection);
       metrics.connectionsClosed.inc(String(code));
+      webhooks?.tell('disconnected', { ...describe(connection), code });
       logger.info({ event: 'disconnected', clientId: connection.id, code, reason }, 'disconnected');
     },
   };
@@ -142,6 +153,7 @@ export function createUpgrade(options: {
       });
       const { userId } = connection.user;
       const address = proxyAddr(request, trust);
+      webhooks?.tell('connected', describe(connection));
       logger.info({ event: 'connected', clientId: connection.id, userId, address }, 'connected');
       heartbeat.start(connection);
       tokenExpiry.watch(connection);

@@ -14,6 +14,8 @@ export interface MetricLabels {
   tokenProblems: readonly string[];
   redisLinks: readonly string[];
   brokerRefusals: readonly string[];
+  webhookOutcomes: readonly string[];
+  apiCodes: readonly string[];
 }
 
 export interface MetricRow {
@@ -281,6 +283,36 @@ export const metricDefinitions = {
     help: 'Commands that Redis did not carry out, by reason',
     normal: '0 while Redis is well: full is OOM, read_only is READONLY, cannot_persist is MISCONF',
     label: { name: 'reason', values: 'brokerRefusals' },
+  },
+  apiRequests: {
+    name: 'ws_api_requests_total',
+    type: 'counter',
+    unit: 'requests',
+    help: 'Requests to the server API, by the code of their answer',
+    normal: 'OK; UNAVAILABLE only while Redis or an instance is away, INTERNAL stays at 0',
+    label: { name: 'code', values: 'apiCodes' },
+  },
+  webhookEvents: {
+    name: 'ws_webhook_events_total',
+    type: 'counter',
+    unit: 'events',
+    help: 'Webhook events: put into the queue, accepted by the receiver, dropped because the queue was full',
+    normal: 'delivered follows queued, over all instances; dropped stays at 0',
+    label: { name: 'outcome', values: 'webhookOutcomes' },
+  },
+  webhookFailures: {
+    name: 'ws_webhook_failures_total',
+    type: 'counter',
+    unit: 'attempts',
+    help: 'Attempts that the webhook receiver did not answer with 2xx',
+    normal: '0',
+  },
+  webhookWaiting: {
+    name: 'ws_webhook_waiting',
+    type: 'gauge',
+    unit: 'events',
+    help: 'Events that wait for the webhook receiver, on the instance that sends; 0 on the others',
+    normal: 'below 1000; grows while the receiver is away',
   },
   recentFrames: {
     name: 'ws_recent_frames_bytes',

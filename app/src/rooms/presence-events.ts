@@ -8,6 +8,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { OnGone, Presence } from '../presence/presence.ts';
 import { encode, type Member, type ServerMessages } from '../protocol.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
 
 /** Between two summaries of a large room, across all instances. */
 const SUMMARY_INTERVAL_MS = 1000;
@@ -34,9 +35,10 @@ export function createPresenceEvents(options: {
   config: Config;
   broker: Broker;
   presence: Presence;
+  webhooks: Pick<Webhooks, 'tell'> | undefined;
   logger: Logger;
 }): PresenceEvents {
-  const { broker, presence } = options;
+  const { broker, presence, webhooks } = options;
   /** Large rooms that are due a summary: a thousand joins must not cost a million frames. */
   const due = new Set<string>();
 
@@ -54,6 +56,7 @@ export function createPresenceEvents(options: {
     memberCount: number,
     except?: string,
   ): void {
+    webhooks?.tell(type === 'user_joined' ? 'joined' : 'left', { room, ...who, memberCount });
     if (memberCount > options.config.PRESENCE_DETAIL_MAX) due.add(room);
     else announce(room, encode(type, { room, ...who, memberCount }), except);
   }

@@ -2,7 +2,7 @@
  * Publishes what connections and the server API send. A message always takes the same way, local or remote: it goes to the broker and
  * reaches the hub only when it comes back. So every member sees one order.
  */
-import type { Broker, Receipt } from '../broker/broker.ts';
+import { type Broker, BrokerUnavailable, type Receipt } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -15,8 +15,10 @@ import {
   ROOM_ME,
   roomOfUser,
   type Sender,
+  type ServerMessage,
   type ServerMessages,
 } from '../protocol.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
 import { ANY_USER, forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
 import type { DirectMessages } from './direct-messages.ts';
 import { memberOf } from './presence-events.ts';
@@ -50,10 +52,11 @@ export function createPublisher(options: {
   config: Config;
   broker: Broker;
   directMessages: DirectMessages;
+  webhooks: Pick<Webhooks, 'tells' | 'store'> | undefined;
   metrics: Metrics;
   logger: Logger;
 }): Publisher {
-  const { config, broker, metrics, logger } = options;
+  const { config, broker, webhooks, metrics, logger } = options;
   /** Whether single messages are logged, as in subscriptions.ts. */
   const tracing = logger.isLevelEnabled('debug');
 
@@ -82,6 +85,7 @@ export function createPublisher(options: {
     const receipt = await broker.publish(channel, body, publisher, messageId);
     metrics.publishDuration.observe((performance.now() - begin) / 1000);
     metrics.messagesPublished.inc();
+    if (webhooks?.tells('published')) await tellPublished(webhooks, channel, body, receipt);
     if (tracing) {
       const { position, duplicate } = receipt;
       logger.debug(
@@ -90,6 +94,23 @@ export function createPublisher(options: {
       );
     }
     return receipt;
+  }
+
+  /** Before the ack, so that the sender repeats a message that was stored and not told. */
+  async function tellPublished(
+    { store: tell }: Pick<Webhooks, 'store'>,
+    channel: string,
+    body: string,
+    { position }: Receipt,
+  ): Promise<void> {
+    const { payload } = JSON.parse(body + closeBody()) as ServerMessage & { type: 'message' };
+    const { from, content } = payload;
+    try {
+      const id = `${channel}:${position.epoch}:${position.offset}`;
+      await tell('published', { room: channel, from, content, position }, id);
+    } catch (cause) {
+      throw new BrokerUnavailable({ uncertain: true, cause });
+    }
   }
 
   return {

@@ -6,6 +6,7 @@ import express, { type ErrorRequestHandler, type Express, type Request, type Res
 import type { z } from 'zod';
 import { BrokerUnavailable } from '../../broker/broker.ts';
 import type { Logger } from '../../observability/logger.ts';
+import type { Metrics } from '../../observability/metrics.ts';
 import type { Caller, createKeys } from './keys.ts';
 import type { AnyOperation } from './operation.ts';
 import { Problem, type ProblemDetails } from './problem.ts';
@@ -20,9 +21,10 @@ export function createApiApp(options: {
   operations: readonly AnyOperation[];
   /** The specification, made when it is asked for. */
   specification(): Promise<object>;
+  metrics: Pick<Metrics, 'apiRequests'>;
   logger: Logger;
 }): Express {
-  const { operations, logger } = options;
+  const { operations, metrics, logger } = options;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -63,6 +65,7 @@ export function createApiApp(options: {
           'the server API was used to manage',
         );
       }
+      metrics.apiRequests.inc('OK');
       response.set('Cache-Control', 'no-store').json(answer);
     });
   }
@@ -76,7 +79,7 @@ export function createApiApp(options: {
   app.use(() => {
     throw new Problem(404, 'NOT_FOUND', 'there is no such operation; /openapi.json lists them');
   });
-  app.use(answerProblem(logger));
+  app.use(answerProblem(metrics, logger));
   return app;
 }
 
@@ -130,10 +133,11 @@ function describeIssue(issue: z.core.$ZodIssue): { field: string; message: strin
   return { field: path || 'request', message: issue.message };
 }
 
-function answerProblem(logger: Logger): ErrorRequestHandler {
+function answerProblem(metrics: Pick<Metrics, 'apiRequests'>, logger: Logger): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error);
     const { details, retryAfter } = toProblem(error, logger);
+    metrics.apiRequests.inc(details.code);
     if (details.status === 401) response.set('WWW-Authenticate', 'Bearer');
     if (retryAfter !== undefined) response.set('Retry-After', String(retryAfter));
     const caller = response.locals['caller'] as Caller | undefined;
