@@ -4,7 +4,8 @@ const src = '^app/src/';
 
 /** A file or folder of app/src, and all of ours that it may import, types included. main.ts may import everything. */
 const imports = {
-  'config.ts': ['connection/verification-key.ts', 'webhooks/events.ts'],
+  'config.ts': ['connection/auth-questions.ts', 'connection/verification-key.ts', 'webhooks/events.ts'],
+  'room-options.ts': ['config.ts'],
   'protocol.ts': [],
   'close-codes.ts': [],
   'deadline.ts': [],
@@ -45,6 +46,7 @@ const imports = {
     'observability/',
     'presence/presence.ts',
     'protocol.ts',
+    'room-options.ts',
     'turn-end.ts',
     'webhooks/webhooks.ts',
   ],

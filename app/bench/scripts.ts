@@ -30,7 +30,7 @@ async function measure(redis: RedisServer): Promise<void> {
   const broker = createRedisBroker({
     link,
     handlers: { handleMessage: ignore, handleAnnouncement: ignore, handleRestored: ignore },
-    retention: { size: 1000, ttl: 600_000 },
+    retentionOf: () => ({ size: 1000, ttl: 600_000 }),
   });
   await link.connect();
 

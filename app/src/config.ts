@@ -7,11 +7,12 @@ import { hostname } from 'node:os';
 import ms from 'ms';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
+import { authQuestions } from './connection/auth-questions.ts';
 import { parsePublicKeys, type VerificationKey } from './connection/verification-key.ts';
 import { webhookEvents } from './webhooks/events.ts';
 
 /** A duration such as `500ms`, `30s`, `10m` or `1h`, in milliseconds. */
-const duration = z.string().transform((text, context) => {
+export const duration = z.string().transform((text, context) => {
   const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : undefined;
   if (value === undefined) {
     context.addIssue({ code: 'custom', message: `expected a duration like 500ms, 30s, 10m or 1h, got "${text}"` });
@@ -130,6 +131,15 @@ export const environment = z.object({
   JWKS_URL: httpUrl
     .default('')
     .describe('URL of an identity provider’s keys (JWKS), which verify tokens too (RS256, ES256)'),
+  AUTH_URL: httpUrl
+    .default('')
+    .describe('URL of a back-end that decides who connects, and if AUTH_ASKS says so, who joins and publishes'),
+  AUTH_ASKS: list
+    .pipe(z.array(z.enum(authQuestions)).min(1))
+    .prefault('connect')
+    .describe(`What AUTH_URL is asked: ${authQuestions.join(', ')}`),
+  AUTH_TIMEOUT: duration.prefault('2s').describe('Time that AUTH_URL has to answer; after it the answer is no'),
+  AUTH_CACHE: duration.prefault('10s').describe('How long an instance uses an answer of AUTH_URL again; 0s: never'),
   JWT_CLOCK_TOLERANCE: duration.prefault('0s').describe('How far the clock of whoever signs tokens may be off'),
   JWT_ISSUER: z.string().default('').describe('If set, tokens must have this iss claim'),
   JWT_AUDIENCE: z.string().default('').describe('If set, tokens must have this aud claim'),
@@ -202,6 +212,11 @@ export const environment = z.object({
   HISTORY_TTL: duration
     .prefault('10m')
     .describe('Time after its last message until a room’s history expires; message ids are remembered as long'),
+  ROOMS_FILE: z
+    .string()
+    .min(1, 'expected a path')
+    .default('rooms.yml')
+    .describe('Options of rooms by name: a YAML file, absolute or from app/; with Compose, a path in the image'),
   RECENT_FRAMES_BYTES: integer(0, 17_179_869_184)
     .prefault('67108864')
     .describe('Memory for recent messages, so that a reconnect wave does not hit Redis'),
@@ -273,6 +288,19 @@ const relations: readonly {
     holds: ({ API_KEYS, API_PORT, PORT, INTERNAL_PORT }) =>
       API_KEYS.length === 0 || API_PORT === 0 || (API_PORT !== PORT && API_PORT !== INTERNAL_PORT),
     message: 'must be neither PORT nor INTERNAL_PORT',
+  },
+  {
+    name: 'ALLOWED_ORIGINS',
+    needs: ['ALLOWED_ORIGINS', 'AUTH_URL', 'AUTH_ASKS'],
+    holds: ({ ALLOWED_ORIGINS, AUTH_URL, AUTH_ASKS }) =>
+      AUTH_URL === '' || !AUTH_ASKS.includes('connect') || !ALLOWED_ORIGINS.includes('*'),
+    message: 'must not be * while AUTH_URL decides who connects: any page could use the cookies of its visitors',
+  },
+  {
+    name: 'AUTH_TIMEOUT',
+    needs: ['AUTH_TIMEOUT'],
+    holds: ({ AUTH_TIMEOUT }) => AUTH_TIMEOUT >= 10 && AUTH_TIMEOUT <= 10_000,
+    message: 'must be 10ms to 10s',
   },
   {
     name: 'WEBHOOK_SECRET',

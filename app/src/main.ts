@@ -3,7 +3,8 @@ import { hostname } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { createBroker } from './broker/create-broker.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
-import { createAuth } from './connection/auth.ts';
+import { type Authenticate, createAuth } from './connection/auth.ts';
+import type { AuthUrl } from './connection/auth-url.ts';
 import type { Connection } from './connection/connection.ts';
 import { createHeartbeat } from './connection/heartbeat.ts';
 import { createJwks } from './connection/jwks.ts';
@@ -31,6 +32,8 @@ import { createMetrics } from './observability/metrics.ts';
 import { createThroughput } from './observability/throughput.ts';
 import { createPresence } from './presence/create-presence.ts';
 import { createRevocations } from './revocations/create-revocations.ts';
+import { loadRoomOptions, type RoomOptionsOf } from './room-options.ts';
+import { createAuthorize } from './rooms/authorize.ts';
 import { createDirectMessages } from './rooms/direct-messages.ts';
 import { createHub } from './rooms/hub.ts';
 import { createPresenceEvents, type PresenceEvents } from './rooms/presence-events.ts';
@@ -45,9 +48,10 @@ import { createWebhooks } from './webhooks/create-webhooks.ts';
 /** sysexits.h: the configuration is wrong. */
 const EX_CONFIG = 78;
 
-function readConfig(): Config {
+async function readConfig(): Promise<{ config: Config; optionsOf: RoomOptionsOf }> {
   try {
-    return loadConfig(process.env);
+    const config = loadConfig(process.env);
+    return { config, optionsOf: await loadRoomOptions(config) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const instanceId = process.env['INSTANCE_ID'] || hostname();
@@ -59,8 +63,23 @@ function readConfig(): Config {
   }
 }
 
+async function createAuthUrl(): Promise<AuthUrl> {
+  // Loaded on demand: most do without.
+  const authUrlModule = await import('./connection/auth-url.ts');
+  return authUrlModule.createAuthUrl({
+    url: config.AUTH_URL,
+    timeout: config.AUTH_TIMEOUT,
+    cache: config.AUTH_CACHE,
+    maxLifetime: config.TOKEN_MAX_LIFETIME,
+    verifyToken: auth.verify,
+    isRevoked: revocations.isRevoked,
+    handleProblem: (problem) => metrics.authFailures.inc(problem),
+    logger,
+  });
+}
+
 const { version } = packageJson;
-const config = readConfig();
+const { config, optionsOf } = await readConfig();
 const logger = createLogger({ instanceId: config.INSTANCE_ID, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
 const metrics = createMetrics(metricLabels);
 const throughput = createThroughput();
@@ -70,6 +89,7 @@ const turnEnd = createTurnEnd();
 // Between the instances.
 const { broker, link } = await createBroker({
   config,
+  retentionOf: (room) => optionsOf(room).history,
   handlers: {
     handleMessage: (...message) => subscriptions.brokerHandlers.handleMessage(...message),
     handleAnnouncement(room, body, except) {
@@ -91,6 +111,25 @@ const revocations = createRevocations({
   logger,
 });
 
+// Who gets in, and what they may do.
+const jwks = config.JWKS_URL ? createJwks({ url: config.JWKS_URL, logger }) : undefined;
+const auth = createAuth({
+  secret: config.JWT_SECRET,
+  keys: [...config.JWT_SECRETS, ...config.JWT_PUBLIC_KEYS],
+  jwks,
+  isRevoked: revocations.isRevoked,
+  clockTolerance: config.JWT_CLOCK_TOLERANCE,
+  issuer: config.JWT_ISSUER,
+  audience: config.JWT_AUDIENCE,
+  maxLifetime: config.TOKEN_MAX_LIFETIME,
+  handleProblem: (problem) => metrics.authFailures.inc(problem),
+});
+const authUrl = config.AUTH_URL === '' ? undefined : await createAuthUrl();
+const asks = new Set(config.AUTH_ASKS);
+const authenticate: Authenticate =
+  authUrl && asks.has('connect') ? authUrl.identify : ({ token }) => auth.verify(token);
+const authorize = createAuthorize({ optionsOf, asks, authUrl });
+
 // On this instance.
 const hub = createHub<Connection>(turnEnd);
 const recent = createRecentFrames({ maxBytes: config.RECENT_FRAMES_BYTES, maxFrames: config.HISTORY_SIZE });
@@ -109,36 +148,24 @@ const subscriptions: Subscriptions = createSubscriptions({
   handleDelivered,
   logger,
 });
-const presenceEvents: PresenceEvents = createPresenceEvents({ config, broker, presence, webhooks, logger });
-const publisher = createPublisher({ config, broker, directMessages, webhooks, metrics, logger });
-const rooms = createRooms({ config, hub, broker, subscriptions, presenceEvents, metrics, logger });
+const presenceEvents: PresenceEvents = createPresenceEvents({ config, broker, presence, optionsOf, webhooks, logger });
+const publisher = createPublisher({ config, broker, directMessages, authorize, webhooks, metrics, logger });
+const rooms = createRooms({ config, hub, broker, subscriptions, presenceEvents, authorize, metrics, logger });
 const drain = createDrain({ config, wheel, handleLateness: (seconds) => metrics.drainSlotLateness.observe(seconds) });
 const parts = { hub, broker, subscriptions, recent, rooms, drain };
 const instance = createInstance({ config, version, ...parts, metrics, throughput, webhooks, logger });
 metrics.watch(() => instance.readings());
 
 // For each connection.
-const jwks = config.JWKS_URL ? createJwks({ url: config.JWKS_URL, logger }) : undefined;
-const auth = createAuth({
-  secret: config.JWT_SECRET,
-  keys: [...config.JWT_SECRETS, ...config.JWT_PUBLIC_KEYS],
-  jwks,
-  isRevoked: revocations.isRevoked,
-  clockTolerance: config.JWT_CLOCK_TOLERANCE,
-  issuer: config.JWT_ISSUER,
-  audience: config.JWT_AUDIENCE,
-  maxLifetime: config.TOKEN_MAX_LIFETIME,
-  handleProblem: (problem) => metrics.authFailures.inc(problem),
-});
 const heartbeat = createHeartbeat({ config, wheel });
 const tokenExpiry = createTokenExpiry({ config, wheel });
-const context = { rooms, publisher, auth, tokenExpiry, maxContentLength: config.MAX_CONTENT_LENGTH };
+const context = { rooms, publisher, authenticate, tokenExpiry, maxContentLength: config.MAX_CONTENT_LENGTH };
 const dispatch = createDispatch({ handlers, context, metrics, throughput, logger });
 const upgrade = createUpgrade({
   config,
   instance,
   newId: directMessages.newId,
-  auth,
+  authenticate,
   heartbeat,
   tokenExpiry,
   turnEnd,

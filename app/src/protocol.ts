@@ -79,6 +79,7 @@ export const errorCodes = [
   'ROOM_FORBIDDEN',
   'FORBIDDEN',
   'TOO_MANY_ROOMS',
+  'ROOM_FULL',
   'NOT_FOUND',
   'RATE_LIMITED',
   'TOKEN_INVALID',
@@ -136,9 +137,9 @@ export interface ServerMessages {
 }
 export type ServerMessageType = keyof ServerMessages;
 
-/** One server frame as the client parses it. */
+/** One server frame as the client parses it. `echo: false` is on a message that its sender did not want back. */
 export type ServerMessage = {
-  [T in ServerMessageType]: { type: T; payload: ServerMessages[T]; timestamp: number; id?: string };
+  [T in ServerMessageType]: { type: T; payload: ServerMessages[T]; timestamp: number; id?: string; echo?: false };
 }[ServerMessageType];
 
 /** The text of one server frame. */
@@ -150,9 +151,22 @@ export function encode<T extends ServerMessageType>(type: T, payload: ServerMess
  * A `message` frame without its end, because its position is not known yet. Every instance appends `closeBody` without
  * parsing JSON.
  */
-export function encodeOpenMessage(payload: Omit<ServerMessages['message'], 'position'>): string {
+export function encodeOpenMessage(
+  payload: Omit<ServerMessages['message'], 'position'>,
+  { echo = true }: { echo?: boolean | undefined } = {},
+): string {
   const { room, from, content } = payload;
-  return JSON.stringify({ type: 'message', timestamp: Date.now(), payload: { room, from, content } }).slice(0, -2);
+  const frame = { type: 'message', timestamp: Date.now(), payload: { room, from, content } };
+  return JSON.stringify(echo ? frame : { echo, ...frame }).slice(0, -2);
+}
+
+const SILENT_BEGIN = new TextEncoder().encode('{"echo":false');
+
+/** The connection that must not get an open message, because it sent it with `echo: false`. */
+export function exceptOf(body: Uint8Array): string | undefined {
+  if (SILENT_BEGIN.some((byte, index) => body[index] !== byte)) return undefined;
+  return (JSON.parse(new TextDecoder().decode(body) + closeBody()) as ServerMessage & { type: 'message' }).payload.from
+    .clientId;
 }
 
 const TIMESTAMP_AT = '{"type":"message","timestamp":'.length;

@@ -30,8 +30,8 @@ import { createWakeWatch, currentPage, type Page } from './wake.ts';
 export interface ClientOptions {
   /** `ws:`, `wss:`, or the page's own `http:` and `https:`. */
   url: string | URL;
-  /** A provider is what lets a client outlive its token. */
-  token: string | TokenProvider;
+  /** A provider is what lets a client outlive its token. Without one, the page's cookies say who it is (`AUTH_URL`). */
+  token?: string | TokenProvider;
   /** Rooms wanted from the start. Default: `@all` and `@me`. */
   rooms?: readonly string[];
   /** Full jitter between 0 and a ceiling that doubles from `base` to `cap`. Default 1,000 and 30,000. */
@@ -57,6 +57,11 @@ export interface ClientOptions {
   page?: Page | undefined;
   /** From 0 to below 1. Default: Math.random. */
   random?: () => number;
+}
+
+export interface ChatOptions {
+  /** False: this client does not get the message; the user's other clients do. Default true. */
+  echo?: boolean;
 }
 
 /** Each type of server frame is an event, with the payload and the server's time of it (ms since the epoch). */
@@ -95,7 +100,7 @@ export interface Client {
    * To a room's members, or without a room to everyone. Resolves once it is stored, however long the connection takes:
    * until then it is sent again, with its id, and is stored once.
    */
-  chat(content: string, room?: string): Promise<ServerMessages['ack']>;
+  chat(content: string, room?: string, options?: ChatOptions): Promise<ServerMessages['ack']>;
   /** As chat, to every connection of a user; or to one connection, live only, and perhaps twice when its answer was lost. */
   direct(to: Recipient, content: string): Promise<ServerMessages['ack']>;
   /** Has no answer; lost while there is no connection. */
@@ -109,6 +114,9 @@ export interface Client {
   /** Any request that has an answer. @throws {RequestError} */
   request<T extends RequestType>(type: T, payload: Requests[T]['payload']): Promise<Answer<T>>;
 }
+
+/** Connections whose messages with `echo: false` are known as the client's own. */
+const CLIENT_IDS = 100;
 
 /** Makes a client; `connect` starts it. */
 export function createClient(options: ClientOptions): Client {
@@ -133,6 +141,8 @@ export function createClient(options: ClientOptions): Client {
     handleRefused,
   });
   let user: ServerMessages['authenticated'] | undefined;
+  /** Of the last connections, the oldest first. */
+  const clientIds: string[] = [];
 
   const link = createLink({
     clock,
@@ -192,6 +202,8 @@ export function createClient(options: ClientOptions): Client {
       const { position } = payload as { position?: Position };
       if (type === 'message' && position && !rooms.accept(room, position)) return;
     }
+    // A replay, or another connection of this client, brings it.
+    if (frame.echo === false && clientIds.includes((payload as ServerMessages['message']).from?.clientId)) return;
     switch (type) {
       case 'error':
         if (!isAnswer) events.emit('error', new RequestError(payload as ErrorPayload));
@@ -201,6 +213,10 @@ export function createClient(options: ClientOptions): Client {
         rooms.handleGap(broken, reason, position);
         return;
       }
+      case 'connected':
+        clientIds.push((payload as ServerMessages['connected']).clientId);
+        if (clientIds.length > CLIENT_IDS) clientIds.shift();
+        break;
       case 'authenticated':
         user = payload as ServerMessages['authenticated'];
         break;
@@ -249,7 +265,8 @@ export function createClient(options: ClientOptions): Client {
     close: link.close,
     join: (room) => rooms.join(room, link.open),
     leave: (room) => rooms.leave(room, link.open),
-    chat: (content, room) => outbox.send('chat', room === undefined ? { content } : { content, room }),
+    chat: (content, room, { echo = true } = {}) =>
+      outbox.send('chat', { content, ...(room !== undefined && { room }), ...(!echo && { echo }) }),
     direct: (to, content) => outbox.send('direct', { to, content }),
     typing: (room, isTyping) => void link.current?.send('typing', { room, isTyping }),
     listRooms: async () => (await request('list_rooms', {})).rooms,

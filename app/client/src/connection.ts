@@ -96,7 +96,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     if (ended) return;
     if (token === undefined) return end({ code: 1006, reason: 'no token', comeback: 'never' });
     try {
-      socket = new options.WebSocket(options.url, [SUBPROTOCOL, TOKEN_PROTOCOL_PREFIX + token]);
+      socket = new options.WebSocket(options.url, [SUBPROTOCOL, ...(token ? [TOKEN_PROTOCOL_PREFIX + token] : [])]);
     } catch (error) {
       // A URL or a token that no handshake can carry.
       return end({ code: 1006, reason: messageOf(error), comeback: 'never' });

@@ -30,7 +30,7 @@ export interface Requests {
   join_room: { payload: { room: string; position?: server.Position }; answer: 'joined_room' };
   leave_room: { payload: { room: string }; answer: 'left_room' };
   /** Without a room it goes to everyone. */
-  chat: { payload: { content: string; room?: string }; answer: 'ack' };
+  chat: { payload: { content: string; room?: string; echo?: false }; answer: 'ack' };
   direct: { payload: { to: Recipient; content: string }; answer: 'ack' };
   ping: { payload: Record<string, never>; answer: 'pong' };
   refresh_token: { payload: { token: string }; answer: 'authenticated' };
@@ -47,6 +47,8 @@ export interface Frame {
   /** Milliseconds since the epoch, by the server's clock. */
   timestamp: number;
   id?: string;
+  /** False on a message that its sender did not want back. */
+  echo?: boolean;
 }
 
 /** Reads one text frame; undefined for anything that is not an envelope. */

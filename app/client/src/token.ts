@@ -14,13 +14,14 @@ export interface TokenSource {
   replace(token: string): void;
 }
 
-export function createTokenSource(token: string | TokenProvider): TokenSource {
+/** @param token empty: the client has cookies, which may have changed since the last attempt */
+export function createTokenSource(token: string | TokenProvider = ''): TokenSource {
   let fixed = typeof token === 'string' ? token : undefined;
   let sent: string | undefined;
   return {
     hasProvider: typeof token !== 'string',
     get renewable() {
-      return typeof token !== 'string' || fixed !== sent;
+      return typeof token !== 'string' || fixed === '' || fixed !== sent;
     },
     async read() {
       if (typeof token === 'string') {

@@ -23,16 +23,20 @@ interface Room {
 
 /** Message ids that are remembered, over all rooms. */
 const MAX_RECEIPTS = 10_000;
+const SWEEP_MS = 1000;
 
-export function createMemoryBroker(options: { handlers: BrokerHandlers; retention: Retention }): Broker {
-  const { handlers, retention } = options;
+export function createMemoryBroker(options: {
+  handlers: BrokerHandlers;
+  retentionOf(room: string): Retention;
+}): Broker {
+  const { handlers, retentionOf } = options;
   const self = randomBytes(6).toString('base64url');
   let epochs = 0;
-  /** In the order of their last message. */
   const rooms = new Map<string, Room>();
   const receipts = new Map<string, { position: Position; expiresAt: number }>();
   const wanted = new Set<string>();
   let open = true;
+  let sweptAt = 0;
 
   /** A room whose history has expired is gone, unless someone follows it: then it keeps its offsets. */
   function findRoom(name: string): Room | undefined {
@@ -44,21 +48,27 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
     return undefined;
   }
 
-  /** Removes what has expired, from the oldest on. */
+  /** Removes what has expired, at most every SWEEP_MS. */
   function sweep(): void {
     const now = performance.now();
+    if (now - sweptAt < SWEEP_MS) return;
+    sweptAt = now;
     for (const [name, { expiresAt }] of rooms) {
-      if (expiresAt > now) break;
+      if (expiresAt > now) continue;
       findRoom(name);
       const followed = rooms.get(name);
-      if (!followed) continue;
-      rooms.delete(name);
-      rooms.set(name, Object.assign(followed, { expiresAt: now + retention.ttl }));
+      if (followed) followed.expiresAt = now + retentionOf(name).ttl;
     }
     for (const [key, { expiresAt }] of receipts) {
-      if (expiresAt > now && receipts.size <= MAX_RECEIPTS) break;
+      if (expiresAt > now) break;
       receipts.delete(key);
     }
+  }
+
+  function remember(key: string, receipt: { position: Position; expiresAt: number }): void {
+    receipts.set(key, receipt);
+    const [oldest] = receipts.size > MAX_RECEIPTS ? receipts.keys() : [];
+    if (oldest !== undefined) receipts.delete(oldest);
   }
 
   function append(name: string, body: string): Entry & { epoch: string } {
@@ -69,11 +79,11 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
       expiresAt: 0,
     };
     room.offset += 1;
-    room.expiresAt = performance.now() + retention.ttl;
+    const { size, ttl } = retentionOf(name);
+    room.expiresAt = performance.now() + ttl;
     const entry = { offset: room.offset, body: Buffer.from(body) };
     room.entries.push(entry);
-    if (room.entries.length > retention.size) room.entries.shift();
-    rooms.delete(name);
+    if (room.entries.length > size) room.entries.shift();
     rooms.set(name, room);
     return { ...entry, epoch: room.epoch };
   }
@@ -93,11 +103,11 @@ export function createMemoryBroker(options: { handlers: BrokerHandlers; retentio
       requireOpen();
       sweep();
       const key = JSON.stringify([name, publisher, id]);
-      const earlier = id === undefined ? undefined : receipts.get(key)?.position;
-      if (earlier) return { position: earlier, duplicate: true };
+      const earlier = id === undefined ? undefined : receipts.get(key);
+      if (earlier && earlier.expiresAt > performance.now()) return { position: earlier.position, duplicate: true };
       const { epoch, offset, body: stored } = append(name, body);
       const position = { epoch, offset };
-      if (id !== undefined) receipts.set(key, { position, expiresAt: performance.now() + retention.ttl });
+      if (id !== undefined) remember(key, { position, expiresAt: performance.now() + retentionOf(name).ttl });
       // Later, as with Redis: nothing is delivered inside the publisher's own call.
       return new Promise<Receipt>((resolve) => {
         queueMicrotask(() => {

@@ -31,9 +31,9 @@ const buffers = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 export function createRedisBroker(options: {
   link: RedisLink;
   handlers: BrokerHandlers;
-  retention: Retention;
+  retentionOf(room: string): Retention;
 }): Broker {
-  const { link, handlers, retention } = options;
+  const { link, handlers, retentionOf } = options;
   const wanted = new Set<string>();
   const closed = new AbortController();
   const self = randomBytes(6).toString('base64url');
@@ -127,13 +127,14 @@ export function createRedisBroker(options: {
     },
     publish: (room, body, publisher, id) =>
       run(async () => {
+        const { size, ttl } = retentionOf(room);
         const keys = [metaKey(room), streamKey(room), idKey(room, publisher, id)];
         const args = [
           freshEpoch(),
           body,
           CHANNEL_PREFIX + room,
-          String(retention.size),
-          String(retention.ttl),
+          String(size),
+          String(ttl),
           id === undefined ? '0' : '1',
         ];
         const [epoch, offset, duplicate] = await publishScript.run<[string, number, number]>(link.commands, keys, args);
@@ -145,7 +146,7 @@ export function createRedisBroker(options: {
     resume: (room, position, limit) =>
       run(async () => {
         const { epoch, offset } = position ?? { epoch: '', offset: 0 };
-        const args = [freshEpoch(), epoch, String(offset), String(limit), String(retention.ttl)];
+        const args = [freshEpoch(), epoch, String(offset), String(limit), String(retentionOf(room).ttl)];
         const answer = await resumeScript.run<(Buffer | number)[]>(
           link.commands,
           [metaKey(room), streamKey(room)],

@@ -3,6 +3,7 @@
  * an identity provider.
  */
 import { createSecretKey, hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
 import { type Right, rights } from '../protocol.ts';
@@ -31,14 +32,19 @@ export const visibleName = (maxLength: number) =>
     .max(maxLength, `at most ${maxLength} characters`)
     .refine((text) => !MISLEADING.test(text), 'control, invisible and bidirectional characters are not allowed');
 
-const claims = z.object({
-  sub: visibleName(128),
-  name: visibleName(64).optional(),
+/** What someone may do, see rooms/authorize.ts. */
+export const grants = {
   rooms: z.array(z.string()).max(1000).optional(),
   rights: z
     .record(z.string().min(1).max(140), z.array(z.enum(rights)))
     .refine((record) => Object.keys(record).length <= MAX_RIGHTS, `at most ${MAX_RIGHTS} entries`)
     .optional(),
+};
+
+const claims = z.object({
+  sub: visibleName(128),
+  name: visibleName(64).optional(),
+  ...grants,
   exp: z.number(),
   iat: z.number().optional(),
   jti: z.string().min(1).max(128).optional(),
@@ -65,10 +71,22 @@ export const tokenProblems = [
   'TOKEN_INVALID',
   'TOKEN_EXPIRED',
   'TOKEN_REVOKED',
+  'AUTH_REFUSED',
+  'AUTH_UNAVAILABLE',
 ] as const;
 export type TokenProblem = (typeof tokenProblems)[number];
 
 export type Verdict = { identity: Identity } | { problem: TokenProblem; message: string };
+
+/** What someone who connects, or refreshes, proves who they are with. */
+export interface Credentials {
+  token: string | undefined;
+  /** Of the handshake. */
+  headers?: IncomingHttpHeaders;
+  address?: string;
+}
+
+export type Authenticate = (credentials: Credentials) => Verdict | Promise<Verdict>;
 
 export interface Auth {
   /** Later only when the token names a key that is not known yet. */

@@ -13,7 +13,7 @@ export const handshakeRefusals = [
 ] as const;
 
 export interface HandshakeRefusal {
-  status: 400 | 401 | 403 | 404 | 405 | 503;
+  status: 400 | 401 | 403 | 404 | 405 | 502 | 503;
   code: (typeof handshakeRefusals)[number];
   message: string;
   /** Seconds. */
@@ -26,6 +26,7 @@ const statusTexts = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  502: 'Bad Gateway',
   503: 'Service Unavailable',
 };
 

@@ -6,6 +6,7 @@
 import { createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
 import { z } from 'zod';
 import type { Logger } from '../observability/logger.ts';
+import { readBody } from './read-body.ts';
 import { algorithmOf, type VerificationKey } from './verification-key.ts';
 
 const REFRESH_MS = 5 * 60_000;
@@ -82,14 +83,7 @@ async function fetchKeys(url: string): Promise<VerificationKey[]> {
     signal: AbortSignal.timeout(DEADLINE_MS),
   });
   if (!response.ok) throw new Error(`the answer was ${response.status}`);
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > MAX_BYTES) throw new Error(`the answer is larger than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  const set = keySet.parse(JSON.parse(Buffer.concat(chunks).toString()));
+  const set = keySet.parse(JSON.parse(await readBody(response, MAX_BYTES)));
   const signing = set.keys.filter(({ use = 'sig' }) => use === 'sig');
   // A set may have keys of kinds that this app does not verify with.
   return signing.flatMap(({ kid, ...jwk }) => {

@@ -13,7 +13,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import { SUBPROTOCOL, TOKEN_PROTOCOL_PREFIX } from '../protocol.ts';
 import type { TurnEnd } from '../turn-end.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import type { Auth, Identity } from './auth.ts';
+import type { Authenticate, Identity } from './auth.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
 import { type HandshakeRefusal, refuseHandshake } from './handshake-refusal.ts';
 import type { Heartbeat } from './heartbeat.ts';
@@ -44,7 +44,7 @@ export function createUpgrade(options: {
   instance: Host;
   /** An id for a new connection. */
   newId(): string;
-  auth: Auth;
+  authenticate: Authenticate;
   heartbeat: Heartbeat;
   tokenExpiry: TokenExpiry;
   turnEnd: TurnEnd;
@@ -53,7 +53,7 @@ export function createUpgrade(options: {
   metrics: Metrics;
   logger: Logger;
 }): Upgrade {
-  const { config, instance, auth, heartbeat, tokenExpiry, webhooks, metrics, logger } = options;
+  const { config, instance, authenticate, heartbeat, tokenExpiry, webhooks, metrics, logger } = options;
   const trust = proxyAddr.compile([...config.TRUST_PROXY]);
   const wss = new WebSocketServer({
     noServer: true,
@@ -96,8 +96,14 @@ export function createUpgrade(options: {
     if (!isOriginAllowed(request, config.ALLOWED_ORIGINS)) {
       return refused(403, 'ORIGIN_FORBIDDEN', 'this origin may not connect (ALLOWED_ORIGINS)');
     }
-    const verdict = await auth.verify(readToken(request, url));
-    if ('problem' in verdict) return refused(401, verdict.problem, verdict.message);
+    const { headers } = request;
+    const address = proxyAddr(request, trust);
+    const verdict = await authenticate({ token: readToken(request, url), headers, address });
+    if ('problem' in verdict) {
+      // Not 503, with which NGINX would let the next instance ask the same.
+      if (verdict.problem === 'AUTH_UNAVAILABLE') return refused(502, verdict.problem, verdict.message, 1);
+      return refused(401, verdict.problem, verdict.message);
+    }
     if (instance.connections.size >= config.MAX_CONNECTIONS) {
       return refused(503, 'CONNECTION_LIMIT', 'this instance is full', 5);
     }

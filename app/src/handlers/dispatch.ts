@@ -47,8 +47,9 @@ export function createDispatch(options: {
       const answer = await handler.handle({ ...options.context, connection, id }, payload.data);
       if (!answer) return;
       if ('refused' in answer) {
-        const { refused, message: reason, field, right } = answer;
-        connection.refuse(refused, reason, { ...(field && { field }), ...(right && { right }) }, id);
+        const { refused, message: reason, field, right, retryAfter } = answer;
+        const more = { ...(field && { field }), ...(right && { right }), ...(retryAfter && { retryAfter }) };
+        connection.refuse(refused, reason, more, id);
       } else {
         connection.send(answer.type, answer.payload, id);
       }

@@ -1,6 +1,6 @@
 /** A handler processes one message type. Each has its own file and is listed in index.ts. */
 import type { z } from 'zod';
-import type { Auth } from '../connection/auth.ts';
+import type { Authenticate } from '../connection/auth.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { TokenExpiry } from '../connection/token-expiry.ts';
 import type { ServerMessages, ServerMessageType } from '../protocol.ts';
@@ -14,7 +14,7 @@ export interface Context {
   connection: Connection;
   rooms: Rooms;
   publisher: Publisher;
-  auth: Auth;
+  authenticate: Authenticate;
   tokenExpiry: TokenExpiry;
   maxContentLength: number;
 }

@@ -5,8 +5,11 @@ import { defineHandler } from './handler.ts';
 export const refreshToken = defineHandler({
   type: 'refresh_token',
   payload: z.object({ token: z.string() }),
-  async handle({ connection, rooms, auth, tokenExpiry }, { token }) {
-    const verdict = await auth.verify(token);
+  async handle({ connection, rooms, authenticate, tokenExpiry }, { token }) {
+    const verdict = await authenticate({ token });
+    if ('problem' in verdict && verdict.problem === 'AUTH_UNAVAILABLE') {
+      return { refused: 'UNAVAILABLE', message: verdict.message, retryAfter: 1000 };
+    }
     if ('problem' in verdict) return { refused: 'TOKEN_INVALID', message: verdict.message, field: 'token' };
     const { userId, username, expiresAt } = verdict.identity;
     if (userId !== connection.user.userId) {

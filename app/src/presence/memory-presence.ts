@@ -25,8 +25,9 @@ export function createMemoryPresence({ grace, onGone }: { grace: number; onGone:
   }
 
   return {
-    async join(room, clientId, member) {
+    async join(room, clientId, member, maxMembers = Number.POSITIVE_INFINITY) {
       const users = rooms.get(room) ?? new Map<string, User>();
+      if (!users.has(member.userId) && users.size >= maxMembers) return undefined;
       rooms.set(room, users);
       const user = users.get(member.userId);
       if (user) {

@@ -2,8 +2,11 @@
 import type { Member } from '../protocol.ts';
 
 export interface Presence {
-  /** @returns whether the user is new to the room, and how many are in it now */
-  join(room: string, clientId: string, member: Member): Promise<Change>;
+  /**
+   * @param maxMembers users that may be in the room; those who are in it may always come again
+   * @returns whether the user is new to the room, and how many are in it now; undefined when it is full
+   */
+  join(room: string, clientId: string, member: Member, maxMembers?: number): Promise<Change | undefined>;
   /**
    * Harmless when the connection is not in the room.
    * @param goodbye the user meant to leave; else they have the grace time to come back before they count as gone

@@ -67,12 +67,14 @@ export function createRedisPresence(options: {
     if (clients && local.get(room) === clients && lease === listedUnder) listed.add(room);
   }
 
-  async function enter(room: string, clientId: string, member: Member): Promise<Change> {
-    const args = [clientId, member.userId, member.username, lease];
-    const [, [changed, memberCount]] = await Promise.all([
+  async function enter(room: string, clientId: string, member: Member, maxMembers = 0): Promise<Change | undefined> {
+    const args = [clientId, member.userId, member.username, lease, String(maxMembers)];
+    const [, answer] = await Promise.all([
       listed.has(room) ? undefined : listRoom(room),
-      joinScript.run<[number, number]>(link.commands, roomKeys(room), args),
+      joinScript.run<[number, number] | null>(link.commands, roomKeys(room), args),
     ]);
+    if (!answer) return undefined;
+    const [changed, memberCount] = answer;
     return { changed: changed === 1, memberCount };
   }
 
@@ -165,8 +167,29 @@ export function createRedisPresence(options: {
   link.events.on('up', renewSoon);
   link.events.on('down', lose);
 
+  async function leave(room: string, clientId: string, goodbye: boolean): Promise<Change> {
+    waiting.delete(keyOf(room, clientId));
+    const clients = local.get(room);
+    clients?.delete(clientId);
+    if (clients?.size === 0) {
+      local.delete(room);
+      listed.delete(room);
+    }
+    try {
+      const [{ memberCount, gone }] = await Promise.all([
+        take(room, 'client', clientId, String(goodbye ? 0 : options.grace)),
+        clients?.size === 0 && send('SREM', leaseRooms(lease), room),
+      ]);
+      return { changed: gone.length > 0, memberCount };
+    } catch (error) {
+      // The entry may have stayed behind: it goes with the old lease.
+      lose();
+      throw error;
+    }
+  }
+
   return {
-    async join(room, clientId, member) {
+    async join(room, clientId, member, maxMembers) {
       if (!held) {
         // Under a lease that Redis does not know nobody would ever take it out.
         const key = keyOf(room, clientId);
@@ -177,28 +200,12 @@ export function createRedisPresence(options: {
       const clients = local.get(room);
       if (clients) clients.set(clientId, member);
       else local.set(room, new Map([[clientId, member]]));
-      return guard(() => enter(room, clientId, member));
+      const change = await guard(() => enter(room, clientId, member, maxMembers));
+      // Its entry here and on the list of the lease.
+      if (!change) await leave(room, clientId, true);
+      return change;
     },
-    async leave(room, clientId, goodbye) {
-      waiting.delete(keyOf(room, clientId));
-      const clients = local.get(room);
-      clients?.delete(clientId);
-      if (clients?.size === 0) {
-        local.delete(room);
-        listed.delete(room);
-      }
-      try {
-        const [{ memberCount, gone }] = await Promise.all([
-          take(room, 'client', clientId, String(goodbye ? 0 : options.grace)),
-          clients?.size === 0 && send('SREM', leaseRooms(lease), room),
-        ]);
-        return { changed: gone.length > 0, memberCount };
-      } catch (error) {
-        // The entry may have stayed behind: it goes with the old lease.
-        lose();
-        throw error;
-      }
-    },
+    leave,
     members: (room, limit) =>
       guard(async () => {
         const users = roomKeys(room)[1] ?? '';

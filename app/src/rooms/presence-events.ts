@@ -8,6 +8,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { OnGone, Presence } from '../presence/presence.ts';
 import { encode, type Member, type ServerMessages } from '../protocol.ts';
+import type { RoomOptionsOf } from '../room-options.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 
 /** Between two summaries of a large room, across all instances. */
@@ -15,8 +16,11 @@ const SUMMARY_INTERVAL_MS = 1000;
 const MEMBER_LIST_LIMIT = 1000;
 
 export interface PresenceEvents {
-  /** @returns users in the room; 0 for a reserved room. @throws {BrokerUnavailable} */
-  enter(connection: Connection, room: string): Promise<number>;
+  /**
+   * @returns users in the room, undefined when it is full; 0 for a room without presence
+   * @throws {BrokerUnavailable}
+   */
+  enter(connection: Connection, room: string): Promise<number | undefined>;
   /**
    * Never rejects: an entry that could not be removed expires with the lease of this instance.
    * @param done the user left for good; without it they have the grace period to come back
@@ -29,16 +33,19 @@ export interface PresenceEvents {
 }
 
 export const memberOf = ({ user }: Connection): Member => ({ userId: user.userId, username: user.username });
-const isReserved = (room: string) => room.startsWith('@');
 
 export function createPresenceEvents(options: {
   config: Config;
   broker: Broker;
   presence: Presence;
+  optionsOf: RoomOptionsOf;
   webhooks: Pick<Webhooks, 'tell'> | undefined;
   logger: Logger;
 }): PresenceEvents {
-  const { broker, presence, webhooks } = options;
+  const { broker, presence, optionsOf, webhooks } = options;
+  /** Reserved rooms have none. */
+  const hasPresence = (room: string) => !room.startsWith('@') && optionsOf(room).presence;
+
   /** Large rooms that are due a summary: a thousand joins must not cost a million frames. */
   const due = new Set<string>();
 
@@ -57,6 +64,7 @@ export function createPresenceEvents(options: {
     except?: string,
   ): void {
     webhooks?.tell(type === 'user_joined' ? 'joined' : 'left', { room, ...who, memberCount });
+    if (!optionsOf(room).events) return;
     if (memberCount > options.config.PRESENCE_DETAIL_MAX) due.add(room);
     else announce(room, encode(type, { room, ...who, memberCount }), except);
   }
@@ -86,14 +94,17 @@ export function createPresenceEvents(options: {
 
   return {
     async enter(connection, room) {
-      if (isReserved(room)) return 0;
+      if (!hasPresence(room)) return 0;
       const who = memberOf(connection);
-      const { changed, memberCount } = await available(() => presence.join(room, connection.id, who));
+      const { maxMembers } = optionsOf(room);
+      const change = await available(() => presence.join(room, connection.id, who, maxMembers));
+      if (!change) return undefined;
+      const { changed, memberCount } = change;
       if (changed) notify('user_joined', room, who, memberCount, connection.id);
       return memberCount;
     },
     async leave(connection, room, done) {
-      if (isReserved(room)) return;
+      if (!hasPresence(room)) return;
       try {
         const { changed, memberCount } = await presence.leave(room, connection.id, done);
         if (changed) notify('user_left', room, memberOf(connection), memberCount);

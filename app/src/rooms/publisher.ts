@@ -19,7 +19,7 @@ import {
   type ServerMessages,
 } from '../protocol.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import { ANY_USER, forbidden, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
+import { ANY_USER, type Authorize, forbidden, notInRoom, type Refusal } from './authorize.ts';
 import type { DirectMessages } from './direct-messages.ts';
 import { memberOf } from './presence-events.ts';
 
@@ -32,7 +32,13 @@ export interface Publisher {
    */
   publish(
     connection: Connection,
-    message: { room?: string | undefined; content: string; id?: string | undefined },
+    message: {
+      room?: string | undefined;
+      content: string;
+      /** False: the connection itself does not get it, unless by a replay. */
+      echo?: boolean | undefined;
+      id?: string | undefined;
+    },
   ): Promise<Ack | Refusal>;
   /** To a user, who also gets it after coming back, or to one connection, live only. @throws {BrokerUnavailable} */
   direct(
@@ -52,21 +58,20 @@ export function createPublisher(options: {
   config: Config;
   broker: Broker;
   directMessages: DirectMessages;
+  authorize: Authorize;
   webhooks: Pick<Webhooks, 'tells' | 'store'> | undefined;
   metrics: Metrics;
   logger: Logger;
 }): Publisher {
-  const { config, broker, webhooks, metrics, logger } = options;
+  const { config, broker, authorize, webhooks, metrics, logger } = options;
   /** Whether single messages are logged, as in subscriptions.ts. */
   const tracing = logger.isLevelEnabled('debug');
 
   /** A message without its position. */
-  const openMessage = (connection: Connection, room: string, content: string) =>
-    encodeOpenMessage({
-      room,
-      from: { ...memberOf(connection), clientId: connection.id, instanceId: config.INSTANCE_ID },
-      content,
-    });
+  const openMessage = (connection: Connection, room: string, content: string, echo?: boolean) => {
+    const from = { ...memberOf(connection), clientId: connection.id, instanceId: config.INSTANCE_ID };
+    return encodeOpenMessage({ room, from, content }, { echo });
+  };
 
   function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
     // The kit's client never reuses an id and resends on another connection; a plain client may just count.
@@ -114,16 +119,16 @@ export function createPublisher(options: {
   }
 
   return {
-    async publish(connection, { room = ROOM_ALL, content, id }) {
+    async publish(connection, { room = ROOM_ALL, content, echo, id }) {
       if (room === ROOM_ME) return forbidden('use direct to write to a user');
       if (room !== ROOM_ALL && !connection.rooms.has(room)) return notInRoom(room);
-      const refusal = refuseByToken(connection, 'publish', room);
+      const refusal = await authorize.refuse(connection, 'publish', room);
       if (refusal) return refusal;
-      return publish(connection, room, openMessage(connection, room, content), id);
+      return publish(connection, room, openMessage(connection, room, content, echo), id);
     },
 
     async direct(connection, { to, content, id }) {
-      const refusal = refuseByToken(connection, 'publish', 'userId' in to ? roomOfUser(to.userId) : ANY_USER);
+      const refusal = await authorize.refuse(connection, 'publish', 'userId' in to ? roomOfUser(to.userId) : ANY_USER);
       if (refusal) return refusal;
       const body = openMessage(connection, ROOM_ME, content);
       if ('userId' in to) return publish(connection, roomOfUser(to.userId), body, id);

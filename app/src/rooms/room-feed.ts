@@ -57,9 +57,10 @@ export function createRoomFeed(options: {
   /**
    * Fans a frame out to the members.
    * @param position only valid during the call
-   * @param body of the frame, if the message is recent enough to measure its latency
+   * @param body of the frame, without its end
+   * @param recent the message is recent enough to measure its latency
    */
-  deliver(frame: Buffer, position: Position, body: Buffer | undefined): void;
+  deliver(frame: Buffer, position: Position, body: Buffer, recent: boolean): void;
   /** Sends the members a gap event. */
   handleGap(reason: GapReason, position: Position): void;
   /** Missed messages were backfilled, `found` of them because of the audit. */
@@ -81,7 +82,7 @@ export function createRoomFeed(options: {
     cursor.offset = offset;
     const frame = encodeTextFrame(body, closeBody(cursor));
     frames.push(offset, frame);
-    deliver(frame, cursor, recent ? body : undefined);
+    deliver(frame, cursor, body, recent);
   }
 
   function hold(position: Position, body: Buffer): void {

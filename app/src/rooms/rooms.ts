@@ -5,7 +5,7 @@ import type { Connection, ConnectionUser } from '../connection/connection.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { encode, type Position, ROOM_ALL, ROOM_ME, ROOM_PATTERN, type ServerMessages } from '../protocol.ts';
-import { forbidden, may, notInRoom, type Refusal, refuseByToken } from './authorize.ts';
+import { type Authorize, forbidden, may, notInRoom, type Refusal } from './authorize.ts';
 import type { Hub } from './hub.ts';
 import { memberOf, type PresenceEvents } from './presence-events.ts';
 import type { Reader, Recovery } from './room-feed.ts';
@@ -40,22 +40,23 @@ export function createRooms(options: {
   broker: Broker;
   subscriptions: Subscriptions;
   presenceEvents: PresenceEvents;
+  authorize: Authorize;
   metrics: Metrics;
   logger: Logger;
 }): Rooms {
-  const { config, hub, broker, subscriptions, presenceEvents, metrics, logger } = options;
+  const { config, hub, broker, subscriptions, presenceEvents, authorize, metrics, logger } = options;
   /** Whether single messages are logged, as in subscriptions.ts. */
   const tracing = logger.isLevelEnabled('debug');
 
   const isMember = (connection: Connection, room: string) => connection.rooms.has(room) && !room.startsWith('@');
 
-  function joinRefusal(connection: Connection, room: string): Refusal | undefined {
+  async function joinRefusal(connection: Connection, room: string): Promise<Refusal | undefined> {
     const reserved = connection.explicit && (room === ROOM_ALL || room === ROOM_ME);
     if (!reserved && !ROOM_PATTERN.test(room)) return forbidden('this room cannot be joined');
     if (!connection.rooms.has(room) && connection.rooms.size >= config.MAX_ROOMS_PER_CONNECTION) {
       return { refused: 'TOO_MANY_ROOMS', message: `at most ${config.MAX_ROOMS_PER_CONNECTION} rooms a connection` };
     }
-    return refuseByToken(connection, 'join', room);
+    return await authorize.refuse(connection, 'join', room);
   }
 
   async function subscribe(connection: Connection, channel: string): Promise<void> {
@@ -101,6 +102,13 @@ export function createRooms(options: {
     return undefined;
   }
 
+  /** Undoes a join that did not come about. */
+  function giveUp(connection: Connection, room: string, already: boolean): void {
+    if (already || !connection.rooms.delete(room)) return;
+    subscriptions.detach(connection, channelOf(connection, room));
+    void presenceEvents.leave(connection, room, true);
+  }
+
   return {
     open(connection) {
       const channels = implicitChannels(connection);
@@ -118,8 +126,9 @@ export function createRooms(options: {
     },
 
     async join(connection, room, position, begin) {
-      const refusal = joinRefusal(connection, room);
-      if (refusal) return refusal;
+      const refusal = await joinRefusal(connection, room);
+      // Closed while AUTH_URL was asked: it has already left.
+      if (refusal || connection.state !== 'open') return refusal;
       if (!broker.ready) throw new BrokerUnavailable({ uncertain: false });
       const channel = channelOf(connection, room);
       const already = connection.rooms.has(room);
@@ -132,6 +141,10 @@ export function createRooms(options: {
         // Closed meanwhile: it has already left, and entering it now would leave a ghost.
         if (connection.state !== 'open') return undefined;
         const memberCount = await presenceEvents.enter(connection, room);
+        if (memberCount === undefined) {
+          giveUp(connection, room, already);
+          return { refused: 'ROOM_FULL', message: `${room} is full (rooms.yml)` };
+        }
         await feed.catchUp(
           readerFor(connection, room, channel, (recovery) => begin({ ...recovery, memberCount })),
           // Without the right to the history, it begins now.
@@ -139,11 +152,8 @@ export function createRooms(options: {
         );
         return undefined;
       } catch (error) {
-        if (!already && connection.rooms.delete(room)) {
-          subscriptions.detach(connection, channel);
-          // Presence may have entered it before the failure.
-          void presenceEvents.leave(connection, room, true);
-        }
+        // Presence may have entered it before the failure.
+        giveUp(connection, room, already);
         throw error;
       }
     },
@@ -165,7 +175,7 @@ export function createRooms(options: {
 
     async typing(connection, room, isTyping) {
       if (!isMember(connection, room)) return notInRoom(room);
-      const refusal = refuseByToken(connection, 'publish', room);
+      const refusal = authorize.refuseAtOnce(connection, 'publish', room);
       if (refusal) return refusal;
       await broker.announce(room, encode('typing', { room, ...memberOf(connection), isTyping }), connection.id);
       return undefined;
@@ -173,7 +183,7 @@ export function createRooms(options: {
 
     async members(connection, room) {
       if (!isMember(connection, room)) return notInRoom(room);
-      return refuseByToken(connection, 'presence', room) ?? presenceEvents.list(room);
+      return authorize.refuseAtOnce(connection, 'presence', room) ?? presenceEvents.list(room);
     },
   };
 }

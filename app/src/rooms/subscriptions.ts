@@ -11,6 +11,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import {
   encode,
+  exceptOf,
   isPresenceEvent,
   type Position,
   ROOM_ALL,
@@ -88,11 +89,11 @@ export function createSubscriptions(options: {
     return receivers;
   }
 
-  /** @param body of the frame, if the message is recent enough to measure its latency */
-  function deliverMessage(name: string, frame: Buffer, position: Position, body: Buffer | undefined): void {
-    const members = deliver(name, frame);
+  /** @param recent the message is recent enough to measure its latency */
+  function deliverMessage(name: string, frame: Buffer, position: Position, body: Buffer, recent: boolean): void {
+    const members = deliver(name, frame, exceptOf(body));
     // Assumes that the instances' clocks agree: one machine, or NTP.
-    const takenAt = body && members > 0 ? readTimestamp(body) : undefined;
+    const takenAt = recent && members > 0 ? readTimestamp(body) : undefined;
     if (takenAt !== undefined) metrics.deliveryLatency.observe(Math.max(0, Date.now() - takenAt) / 1000);
     if (tracing) {
       logger.debug(
@@ -107,7 +108,7 @@ export function createSubscriptions(options: {
       room: name,
       broker,
       recent: options.recent,
-      deliver: (frame, position, body) => deliverMessage(name, frame, position, body),
+      deliver: (frame, position, body, isRecent) => deliverMessage(name, frame, position, body, isRecent),
       handleBackfill(messages, found) {
         metrics.holesFilled.inc(messages);
         metrics.auditFindings.inc(found);

@@ -71,7 +71,7 @@ beforeAll(async () => {
 
 async function openRedisSide(server: RedisServer = redis, kept = retention): Promise<Side> {
   const link = createRedisLink({ url: server.url, password: '', instanceId: 'test', logger: silent });
-  const side = createSide((handlers) => createRedisBroker({ link, handlers, retention: kept }));
+  const side = createSide((handlers) => createRedisBroker({ link, handlers, retentionOf: () => kept }));
   // After the broker, which subscribes its canary when the link comes up.
   await link.connect();
   onTestFinished(() => side.broker.close());
@@ -80,7 +80,7 @@ async function openRedisSide(server: RedisServer = redis, kept = retention): Pro
 
 const openRedis: Open = async (kept) => [await openRedisSide(redis, kept), await openRedisSide(redis, kept)];
 async function openMemory(kept = retention): Promise<[Side, Side]> {
-  const side = createSide((handlers) => createMemoryBroker({ handlers, retention: kept }));
+  const side = createSide((handlers) => createMemoryBroker({ handlers, retentionOf: () => kept }));
   onTestFinished(() => side.broker.close());
   return [side, side];
 }
