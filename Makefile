@@ -91,7 +91,7 @@ dashboards: install
 
 ## test: run lint, type checks and all test suites
 test: install
-	@sh deploy/cluster/lib/install.sh nginx redis-server prometheus chromium firefox-esr
+	@sh deploy/cluster/lib/install.sh nginx redis-server prometheus chromium firefox-esr python3-websockets
 	@npm test --silent
 
 ## test-full: the same at full size: every fault, long load tests; takes an hour or more

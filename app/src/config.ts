@@ -126,11 +126,11 @@ export const environment = z.object({
     })
     .prefault('')
     .describe(
-      'Public keys or certificates that verify tokens (RS256, ES256), PEM, one after the other; \\n for a line break',
+      'Public keys or certificates that verify tokens (RS256, ES256, EdDSA), PEM, one after the other; \\n for a line break',
     ),
   JWKS_URL: httpUrl
     .default('')
-    .describe('URL of an identity provider’s keys (JWKS), which verify tokens too (RS256, ES256)'),
+    .describe('URL of an identity provider’s keys (JWKS), which verify tokens too (RS256, ES256, EdDSA)'),
   AUTH_URL: httpUrl
     .default('')
     .describe('URL of a back-end that decides who connects, and if AUTH_ASKS says so, who joins and publishes'),

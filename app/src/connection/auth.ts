@@ -1,6 +1,6 @@
 /**
- * Tokens: JSON Web Tokens (RFC 7519), verified with secrets (HS256) and public keys (RS256, ES256) of the configuration and of
- * an identity provider.
+ * Tokens: JSON Web Tokens (RFC 7519), verified with secrets (HS256) and public keys (RS256, ES256, EdDSA) of the configuration
+ * and of an identity provider. jsonwebtoken verifies them, and jose what it does not know: EdDSA.
  */
 import { createSecretKey, hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -89,7 +89,7 @@ export interface Credentials {
 export type Authenticate = (credentials: Credentials) => Verdict | Promise<Verdict>;
 
 export interface Auth {
-  /** Later only when the token names a key that is not known yet. */
+  /** Later only for EdDSA, and when the token names a key that is not known yet. */
   verify(token: string | undefined): Verdict | Promise<Verdict>;
   /** A token for `userId` that ends `ttl` ms from now. */
   sign(user: { userId: string; username: string; rooms?: readonly string[] | undefined }, ttl: number): string;
@@ -136,7 +136,8 @@ export function createAuth(options: {
     for (const { key, algorithm } of keys) {
       try {
         return jwt.verify(token, key, {
-          algorithms: [algorithm],
+          // Without EdDSA, which decodeEdDsa does.
+          algorithms: [algorithm as jwt.Algorithm],
           complete: true,
           clockTolerance: clockTolerance / 1000,
           ...(issuer && { issuer }),
@@ -150,20 +151,43 @@ export function createAuth(options: {
     throw failure;
   }
 
-  function verify(token: string | undefined, header: Header | undefined): Verdict {
+  /** @throws {Error} of jose */
+  async function decodeEdDsa(token: string, keys: readonly VerificationKey[]): Promise<Decoded> {
+    // Loaded on demand: most tokens are signed otherwise.
+    const { jwtVerify, errors } = await import('jose');
+    let failure: unknown = new errors.JWSSignatureVerificationFailed();
+    for (const { key } of keys) {
+      try {
+        const { protectedHeader: decodedHeader, payload } = await jwtVerify(token, key, {
+          algorithms: ['EdDSA'],
+          clockTolerance: clockTolerance / 1000,
+          ...(issuer && { issuer }),
+          ...(audience && { audience }),
+        });
+        return { header: decodedHeader, payload };
+      } catch (error) {
+        failure = error;
+        if (!(error instanceof errors.JWSSignatureVerificationFailed)) break;
+      }
+    }
+    throw failure;
+  }
+
+  function verify(token: string | undefined, header: Header | undefined): Verdict | Promise<Verdict> {
     if (!token) return { problem: 'TOKEN_MISSING', message: 'a token is required' };
-    let decoded: jwt.Jwt;
+    if (header?.alg === 'EdDSA') {
+      return decodeEdDsa(token, keysFor(header)).then((decoded) => identify(token, decoded), explain);
+    }
     try {
       // jsonwebtoken says what is wrong with a token that has no header.
-      decoded = decode(token, header ? keysFor(header) : configured.slice(0, 1));
+      return identify(token, decode(token, header ? keysFor(header) : configured.slice(0, 1)));
     } catch (error) {
-      if (error instanceof jwt.TokenExpiredError) return { problem: 'TOKEN_EXPIRED', message: 'the token has expired' };
-      const text = error instanceof Error ? error.message : '';
-      if (text === 'jwt malformed' || text === 'invalid token' || error instanceof SyntaxError) {
-        return { problem: 'TOKEN_MALFORMED', message: 'the token is not a JSON Web Token' };
-      }
-      return { problem: 'TOKEN_INVALID', message: 'the token’s signature or claims are not accepted' };
+      return explain(error);
     }
+  }
+
+  /** Who a verified token speaks for. */
+  function identify(token: string, decoded: Decoded): Verdict {
     // RFC 7515, section 4.1.11: extensions that are not understood. jsonwebtoken understands none and ignores the header.
     if ('crit' in decoded.header) {
       return { problem: 'TOKEN_INVALID', message: 'the token requires an extension that is not supported (crit)' };
@@ -204,8 +228,11 @@ export function createAuth(options: {
       const kid = header?.kid;
       const known = kid === undefined || allKeys().some((key) => key.kid === kid);
       const refreshed = known ? undefined : jwks?.refresh();
-      if (!refreshed) return report(verify(token, header));
-      return refreshed.then(() => report(verify(token, header)));
+      if (!refreshed) {
+        const verdict = verify(token, header);
+        return verdict instanceof Promise ? verdict.then(report) : report(verdict);
+      }
+      return refreshed.then(async () => report(await verify(token, header)));
     },
     sign: ({ userId, username, rooms }, ttl) =>
       jwt.sign({ name: username, ...(rooms && { rooms }) }, secret, {
@@ -216,6 +243,22 @@ export function createAuth(options: {
         ...(audience && { audience }),
       }),
   };
+}
+
+type Decoded = Pick<jwt.Jwt, 'payload'> & { header: object };
+
+/** What is wrong with a token that did not verify. */
+function explain(error: unknown): Verdict {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (error instanceof jwt.TokenExpiredError || code === 'ERR_JWT_EXPIRED') {
+    return { problem: 'TOKEN_EXPIRED', message: 'the token has expired' };
+  }
+  const text = error instanceof Error ? error.message : '';
+  const malformed = ['jwt malformed', 'invalid token'].includes(text) || error instanceof SyntaxError;
+  if (malformed || code === 'ERR_JWS_INVALID' || code === 'ERR_JWT_INVALID') {
+    return { problem: 'TOKEN_MALFORMED', message: 'the token is not a JSON Web Token' };
+  }
+  return { problem: 'TOKEN_INVALID', message: 'the token’s signature or claims are not accepted' };
 }
 
 interface Header {

@@ -1,7 +1,7 @@
 /** The keys that tokens are verified with. Each has one algorithm, so that a token cannot choose how it is verified. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 
-export type Algorithm = 'HS256' | 'RS256' | 'ES256';
+export type Algorithm = 'HS256' | 'RS256' | 'ES256' | 'EdDSA';
 
 export interface VerificationKey {
   key: KeyObject;
@@ -19,6 +19,7 @@ export function algorithmOf(key: KeyObject): Algorithm | undefined {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'rsa' && (details?.modulusLength ?? 0) >= MIN_RSA_BITS) return 'RS256';
   if (type === 'ec' && details?.namedCurve === 'prime256v1') return 'ES256';
+  if (type === 'ed25519') return 'EdDSA';
   return undefined;
 }
 
@@ -34,7 +35,10 @@ export function parsePublicKeys(text: string): VerificationKey[] {
   return blocks.map((block) => {
     const key = createPublicKey(block);
     const algorithm = algorithmOf(key);
-    if (!algorithm) throw new Error('expected RSA keys of at least 2048 bits (RS256) or EC keys on P-256 (ES256)');
+    if (!algorithm)
+      throw new Error(
+        'expected RSA keys of at least 2048 bits (RS256), EC keys on P-256 (ES256) or Ed25519 keys (EdDSA)',
+      );
     return { key, algorithm, kid: undefined };
   });
 }

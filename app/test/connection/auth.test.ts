@@ -3,6 +3,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { SignJWT } from 'jose';
 import jwt, { type Algorithm } from 'jsonwebtoken';
 import { OAuth2Server } from 'oauth2-mock-server';
 import { describe, expect, test } from 'vitest';
@@ -24,6 +25,43 @@ function sign(key: string | KeyObject, algorithm: Algorithm, claims: object = {}
 const pem = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }).toString();
 const rsa = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
 const ec = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+
+/** Serves a set of keys, and counts how often it was asked. */
+async function serveKeys() {
+  let asked = 0;
+  let away = false;
+  let keys: { kid: string; use: string }[] = [];
+  const server = createServer((_request, response) => {
+    asked += 1;
+    response.statusCode = away ? 503 : 200;
+    response.end(JSON.stringify({ keys }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const add = (kid: string) => {
+    const { publicKey, privateKey } = ec();
+    keys.push({ ...publicKey.export({ format: 'jwk' }), kid, use: 'sig' });
+    return (claims: object = {}) => sign(privateKey, 'ES256', claims, kid);
+  };
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`,
+    add,
+    list: (key: object) => void keys.push(key as { kid: string; use: string }),
+    remove(kid: string) {
+      keys = keys.filter((key) => key.kid !== kid);
+    },
+    get asked() {
+      return asked;
+    },
+    set away(now: boolean) {
+      away = now;
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
 
 describe('several secrets', () => {
   test('verify, by their kid or in order; others do not', async () => {
@@ -83,9 +121,68 @@ describe('public keys', () => {
 
   test('that are none, or too weak, are named when the app starts', () => {
     const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
-    for (const text of ['nonsense', pem(publicKey), pem(generateKeyPairSync('ed25519').publicKey)]) {
+    for (const text of ['nonsense', pem(publicKey), pem(generateKeyPairSync('ed448').publicKey)]) {
       expect(() => loadConfig({ JWT_SECRET: SECRET, JWT_PUBLIC_KEYS: text })).toThrow(/JWT_PUBLIC_KEYS: expected/);
     }
+  });
+});
+
+describe('EdDSA', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const now = () => Math.floor(Date.now() / 1000);
+  const signEd = (claims: object = {}, key: KeyObject = privateKey, header: object = {}) =>
+    new SignJWT({ sub: 'u-7', exp: now() + 60, aud: 'chat', ...claims })
+      .setProtectedHeader({ alg: 'EdDSA', ...header })
+      .sign(key, { crit: { b64: true, mine: true } } as object);
+
+  test('verifies with a public key, like the others', async () => {
+    const env = { JWT_PUBLIC_KEYS: pem(ec().publicKey) + pem(publicKey), JWT_AUDIENCE: 'chat' };
+    await using app = await startApp({ ...env, JWT_CLOCK_TOLERANCE: '5s' });
+    for (const token of [await signEd(), await signEd({ exp: now() - 2 })]) {
+      await using client = await connect(app, { token });
+      expect(client.userId).toBe('u-7');
+    }
+    const problems = await Promise.all(
+      [
+        signEd({ exp: now() - 60 }),
+        signEd({ nbf: now() + 60 }),
+        signEd({ aud: 'other' }),
+        signEd({ sub: 7 }),
+        signEd({}, generateKeyPairSync('ed25519').privateKey),
+        signEd({}, privateKey, { crit: ['mine'], mine: 1 }),
+        signEd().then((token) => `${token.slice(0, -4)}AAAA`),
+        signEd().then((token) => `${token}.more`),
+        signEd({ exp: now() + 400 * 24 * 3600 }),
+      ].map(async (token) => JSON.parse((await refusal(app, { token: await token })).body).error.code),
+    );
+    expect(problems).toEqual([
+      'TOKEN_EXPIRED',
+      'TOKEN_INVALID',
+      'TOKEN_INVALID',
+      'TOKEN_MALFORMED',
+      'TOKEN_INVALID',
+      'TOKEN_INVALID',
+      'TOKEN_INVALID',
+      'TOKEN_MALFORMED',
+      'TOKEN_INVALID',
+    ]);
+  });
+
+  test('verifies with the keys of an identity provider, and is revoked', async () => {
+    await using provider = await serveKeys();
+    provider.list({ ...publicKey.export({ format: 'jwk' }), kid: 'ed', use: 'sig' });
+    const jwks = createJwks({
+      url: provider.url,
+      logger: createLogger({ instanceId: 'test', level: 'silent', format: 'json' }),
+    });
+    let revoked = false;
+    const auth = createAuth({ secret: SECRET, issuer: '', audience: '', jwks, isRevoked: () => revoked });
+    await jwks.start();
+    const token = await signEd({}, privateKey, { kid: 'ed' });
+    expect(await auth.verify(token)).toMatchObject({ identity: { userId: 'u-7' } });
+    revoked = true;
+    expect(await auth.verify(token)).toMatchObject({ problem: 'TOKEN_REVOKED' });
+    jwks.close();
   });
 });
 
@@ -126,42 +223,6 @@ describe('an identity provider', () => {
       await provider.stop();
     }
   });
-
-  /** Serves a set of keys, and counts how often it was asked. */
-  async function serveKeys() {
-    let asked = 0;
-    let away = false;
-    let keys: { kid: string; use: string }[] = [];
-    const server = createServer((_request, response) => {
-      asked += 1;
-      response.statusCode = away ? 503 : 200;
-      response.end(JSON.stringify({ keys }));
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const add = (kid: string) => {
-      const { publicKey, privateKey } = ec();
-      keys.push({ ...publicKey.export({ format: 'jwk' }), kid, use: 'sig' });
-      return (claims: object = {}) => sign(privateKey, 'ES256', claims, kid);
-    };
-    return {
-      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`,
-      add,
-      remove(kid: string) {
-        keys = keys.filter((key) => key.kid !== kid);
-      },
-      get asked() {
-        return asked;
-      },
-      set away(now: boolean) {
-        away = now;
-      },
-      async [Symbol.asyncDispose]() {
-        server.closeAllConnections();
-        await new Promise((resolve) => server.close(resolve));
-      },
-    };
-  }
 
   test('adds a key: its first tokens are accepted; a flood of unknown names asks it once', async () => {
     await using provider = await serveKeys();

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { ClientOptions } from 'ws';
 import { WebSocket } from 'ws';
 import type { ServerMessage, ServerMessageType } from '../../src/protocol.ts';
+import { serverFrame } from '../../tools/lib/server-messages.ts';
 import { within } from './process.ts';
 import { tokenFor } from './tokens.ts';
 
@@ -56,6 +57,9 @@ export class Client implements AsyncDisposable {
     });
     socket.on('message', (data) => {
       const message = JSON.parse(data.toString()) as ServerMessage;
+      // Whatever a test does, the server speaks as docs/asyncapi.yaml says.
+      const { error } = serverFrame.safeParse(message);
+      if (error) throw new Error(`${data} is not what docs/asyncapi.yaml says: ${error.message}`);
       this.received.push(message);
       const answer = message.id === undefined ? undefined : this.#requests.get(message.id);
       if (answer) return answer(message);

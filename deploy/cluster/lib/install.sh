@@ -23,6 +23,10 @@ for program in "$@"; do
   case $program in
     node) node_starts || missing="$missing libatomic1" ;;
     firefox-esr) has firefox-esr || has firefox || missing="$missing firefox-esr" ;;
+    python3-websockets)
+      python3 -c 'import websockets' 2>/dev/null || /usr/bin/python3 -c 'import websockets' 2>/dev/null ||
+        missing="$missing python3-websockets"
+      ;;
     chromium) has chromium || has chromium-browser || has google-chrome || missing="$missing chromium" ;;
     *) has "$program" || missing="$missing $program" ;;
   esac
@@ -40,6 +44,7 @@ if ! has apt-get || [ "$(id -u)" != 0 ]; then
       case $package in
         redis-server) formulas="$formulas redis" ;;
         firefox-esr) formulas="$formulas firefox" ;;
+        python3-websockets) echo '  pip3 install websockets' >&2 ;;
         npm) formulas="$formulas node" ;;
         *) formulas="$formulas $package" ;;
       esac

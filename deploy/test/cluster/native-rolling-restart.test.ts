@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createApiCaller, createApiReader } from '../harness/api.ts';
+import { createApiCaller, createApiReader, useEveryOperation } from '../harness/api.ts';
 import { createFleet, type Fleet, pids, succeed, table } from '../harness/fleet.ts';
 import { expectLoadTestToPass } from '../harness/load-test.ts';
+import { startPythonClient } from '../harness/python-client.ts';
 import { createTestCluster, type Status, type TestCluster, until } from '../harness/test-cluster.ts';
 
 /** How soon a client has to be back. */
@@ -29,7 +30,14 @@ test('rolls under 300 clients: none refused, none late, every instance exits 0',
   const before = await cluster.status();
   expect(before.instances.every(({ connections }) => (connections ?? 0) > 0)).toBe(true);
 
-  const roll = await succeed(cluster, 'rolling-restart');
+  const others = await Promise.all(['pia', 'pit'].map((name) => startPythonClient(cluster, name, 'python')));
+  const rolling = succeed(cluster, 'rolling-restart');
+  let rolled = false;
+  void rolling.finally(() => {
+    rolled = true;
+  });
+  await Promise.all(others.map((client) => client.publish(() => rolled)));
+  const roll = await rolling;
   for (const name of ['app1', 'app2', 'app3'])
     expect(roll.stdout).toMatch(new RegExp(`^ +${name}( +\\d+){3} +0( +[\\d.]+){2} +0$`, 'm'));
   expect(fleet.clients.flatMap((client) => client.refusals)).toEqual([]);
@@ -47,6 +55,18 @@ test('rolls under 300 clients: none refused, none late, every instance exits 0',
   // The probe has left; 1.5 times the average is what a roll may leave behind.
   expect(fullness(after)).toBeLessThanOrEqual(1.5);
   fleet.leave();
+
+  // A client of another make lost nothing either: each has what both were acknowledged, once and in one order.
+  const acknowledged = others.flatMap((client) => client.acknowledged);
+  for (const client of others) {
+    for (const content of acknowledged) await client.until(content);
+    expect(client.received).toHaveLength(acknowledged.length);
+    expect(client.received).toEqual(others[0]?.received);
+    for (const { acknowledged: own } of others) {
+      expect(client.received.filter((content) => own.includes(content))).toEqual(own);
+    }
+  }
+  for (const client of others) await client.close();
 });
 
 test('replaces the secret: nobody is logged out, and nothing is lost that other back-ends publish meanwhile', async () => {
@@ -60,9 +80,13 @@ test('replaces the secret: nobody is logged out, and nothing is lost that other 
   void rotating.finally(() => {
     rotated = true;
   });
-  await Promise.all(callers.map((caller) => caller.publish('api-roll', () => rotated)));
+  const [used] = await Promise.all([
+    useEveryOperation(cluster, () => rotated),
+    ...callers.map((caller) => caller.publish('api-roll', () => rotated)),
+  ]);
   const { stdout } = await rotating;
   expect(stdout).toContain('JWT_SECRET is new');
+  expect(used).toBeGreaterThan(20);
 
   expect(secretOf()).toMatch(/^[0-9a-f]{64}$/);
   expect(secretOf()).not.toBe(old);

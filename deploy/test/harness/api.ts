@@ -8,7 +8,12 @@ const MOST_ATTEMPTS = 20;
 const RETRY_MS = 100;
 
 /** Asks until the answer is 200, as the API's users are told to: with the same id after a lost answer or 503. */
-async function call(cluster: TestCluster, path: string, body?: object): Promise<unknown> {
+async function call(
+  cluster: TestCluster,
+  path: string,
+  body?: object,
+  method = body ? 'POST' : 'GET',
+): Promise<unknown> {
   const secret = /^API_KEYS=[^:]+:[^:]+:(\w+)$/m.exec(readFileSync(cluster.envFile, 'utf8'))?.[1];
   let problem: unknown;
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
@@ -16,7 +21,8 @@ async function call(cluster: TestCluster, path: string, body?: object): Promise<
     try {
       const response = await fetch(`http://127.0.0.1:${cluster.port}${path}`, {
         headers: { Authorization: `Bearer ${secret}`, 'Content-Type': 'application/json' },
-        ...(body && { method: 'POST', body: JSON.stringify(body) }),
+        method,
+        ...(body && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(DEADLINE_MS),
       });
       const text = await response.text();
@@ -87,4 +93,32 @@ export function createApiReader(cluster: TestCluster, room: string): { read(): P
       return seen;
     },
   };
+}
+
+/** Calls every operation that api-roll's callers do not, over and over until `done`. @returns how many calls were answered */
+export async function useEveryOperation(cluster: TestCluster, done: () => boolean): Promise<number> {
+  let calls = 0;
+  const member = '/v1/users/nobody/rooms/api-tour';
+  for (let round = 0; !done(); round += 1) {
+    const id = `tour-${round}`;
+    const tour: [path: string, body?: object | undefined, method?: string][] = [
+      ['/v1/publish', [{ room: 'api-tour', content: { round }, id }]],
+      ['/v1/direct', { userId: 'nobody', content: 'hello', id }],
+      ['/v1/broadcast', { rooms: ['api-tour', 'api-tour-2'], content: 'hello', id }],
+      ['/v1/rooms/api-tour/members'],
+      ['/v1/rooms/api-tour/count'],
+      ['/v1/rooms/api-tour/history?limit=1'],
+      ['/v1/users/nobody/connections'],
+      [member, {}, 'POST'],
+      [member, undefined, 'DELETE'],
+      ['/v1/disconnect', { userId: 'nobody' }],
+      ['/v1/revoke', { jti: id }],
+      ['/v1/stats'],
+    ];
+    for (const each of tour) {
+      await call(cluster, ...each);
+      calls += 1;
+    }
+  }
+  return calls;
 }
