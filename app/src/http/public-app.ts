@@ -10,7 +10,7 @@ import type { Logger } from '../observability/logger.ts';
 import { demoToken } from './demo-token.ts';
 import { handleErrors, notFound } from './errors.ts';
 
-const dist = fileURLToPath(new URL('../../dist', import.meta.url));
+const dist = fileURLToPath(new URL('../../dist/public', import.meta.url));
 /** Named by their content, so that they never change. */
 const ASSETS = /\/assets\/[^/]+$/;
 

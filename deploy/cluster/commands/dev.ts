@@ -54,7 +54,7 @@ console.log(`
   WebSocket  ${url.replace('http', 'ws')}/ws
   Token      ${token}
              (for a day; another: make -s token NAME=alice)
-  Server API http://localhost:${env.API_PORT}/openapi.json
+  Server API http://localhost:${env.API_PORT}
   Key        ${env.API_KEYS.split(':').at(-1)}
 `);
 

@@ -2,7 +2,10 @@
  * The server API: how other back-ends publish, read and manage. It has a listener of its own, which opens only when
  * `API_KEYS` is set. Every operation holds over the whole cluster, whichever instance is asked.
  */
+import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import serveCompressed from 'express-static-gzip';
+import helmet from 'helmet';
 import type { z } from 'zod';
 import { BrokerUnavailable } from '../../broker/broker.ts';
 import type { Logger } from '../../observability/logger.ts';
@@ -16,6 +19,9 @@ import { unavailable } from './unavailable.ts';
 /** A batch of a thousand messages of 4 KB, and what JSON adds to them. */
 const MAX_BODY = '8mb';
 
+/** The page that shows the specification, as tools/build-pages.ts builds it. */
+const page = fileURLToPath(new URL('../../../dist/api', import.meta.url));
+
 export function createApiApp(options: {
   findCaller: ReturnType<typeof createKeys>;
   operations: readonly AnyOperation[];
@@ -28,8 +34,27 @@ export function createApiApp(options: {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        useDefaults: false,
+        directives: {
+          defaultSrc: ["'self'"],
+          // Swagger UI sets styles and images in its markup.
+          styleSrc: ["'self'", "'unsafe-inline'"],
+          imgSrc: ["'self'", 'data:'],
+          objectSrc: ["'none'"],
+          baseUri: ["'none'"],
+          frameAncestors: ["'none'"],
+        },
+      },
+      strictTransportSecurity: false,
+    }),
+  );
   app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
   app.get('/openapi.json', async (_request, response) => void response.json(await options.specification()));
+
+  app.use(serveCompressed(page, { enableBrotli: true, orderPreference: ['br', 'gz'] }));
 
   const authenticate = (request: Request, response: Response, next: () => void) => {
     const caller = options.findCaller(request.headers.authorization);
