@@ -98,7 +98,7 @@ test: install
 test-full: test test-faults
 	@FULL=1 npm test --silent -- --project cluster --project loadtest
 
-## bench: measure what parts of the app cost, side by side ([CASE=metrics|peers|connects|deliveries|joins|wave|scripts] [PEER=COMMAND])
+## bench: measure what parts of the app cost, side by side ([CASE=metrics|peers|connects|deliveries|joins|publishes|wave|scripts] [PEER=COMMAND])
 bench: install
 	@npm run --silent bench -- $(CASE)
 

@@ -13,6 +13,7 @@ import { connects } from './connects.ts';
 import { deliveries } from './deliveries.ts';
 import { joins } from './joins.ts';
 import { connectLoad, type Shape } from './load.ts';
+import { publishes } from './publishes.ts';
 import { writeReport } from './report.ts';
 import { scripts } from './scripts.ts';
 import { startServer } from './server.ts';
@@ -113,6 +114,7 @@ const figures: Readonly<Record<string, () => Promise<unknown>>> = {
   connects,
   deliveries,
   joins,
+  publishes,
   wave,
   scripts,
   peers: async () => writeReport([...(await connects()), ...(await deliveries())]),
