@@ -79,6 +79,8 @@ class Client:
                 if payload["recovery"] != "recovered":
                     self.positions[payload["room"]] = payload["position"]
                 waiting.discard(payload["room"])
+            elif kind == "left_room":  # the server took it out
+                self.positions.pop(payload["room"], None)
             elif kind == "server_shutdown":
                 loop.call_later(payload["reconnectInMs"] / 1000, lambda: loop.create_task(socket.close(1000)))
             elif kind == "token_expiring":

@@ -197,7 +197,13 @@ export function createClient(options: ClientOptions): Client {
     const { type, payload, timestamp } = frame;
     const { room } = payload as { room?: unknown };
     if (typeof room === 'string') {
-      if (type === 'joined_room' && !rooms.handleJoined(connection, payload as ServerMessages['joined_room'])) return;
+      if (type === 'joined_room') {
+        const joined = payload as ServerMessages['joined_room'];
+        // Without an id nobody asked: the server API joined the room, or left it.
+        if (frame.id === undefined) rooms.adopt(connection, joined, link.open);
+        else if (!rooms.handleJoined(connection, joined)) return;
+      }
+      if (type === 'left_room' && frame.id === undefined) rooms.drop(room);
       if (!isAnswer && rooms.isElsewhere(connection, room)) return;
       const { position } = payload as { position?: Position };
       if (type === 'message' && position && !rooms.accept(room, position)) return;

@@ -44,6 +44,10 @@ export interface Rooms {
   joinAll(connection: Connection): Promise<void>;
   /** @returns false when the answer does not count, because the room goes on from elsewhere */
   handleJoined(connection: Connection, joined: Joined): boolean;
+  /** The server joined this connection to a room by itself: it is wanted from now on, also on `others`. */
+  adopt(connection: Connection, joined: Joined, others: readonly Connection[]): void;
+  /** The server took this client out of a room by itself: it is not wanted any more. */
+  drop(name: string): void;
   /** The server cannot go on from where this client was. */
   handleGap(room: string, reason: GapReason, position: Position): void;
   /** Whether the message is new to this client, which then counts it as seen. */
@@ -128,6 +132,14 @@ export function createRooms(options: {
     options.handleRefused(error, room.name);
   }
 
+  function drop(name: string): void {
+    const room = rooms.get(name);
+    rooms.delete(name);
+    memory.writePosition(name, undefined);
+    const error = new RequestError({ code: 'LEFT', message: 'the room was left before it was joined' });
+    for (const waiter of room?.waiters.splice(0) ?? []) waiter.reject(error);
+  }
+
   return {
     get names() {
       return [...rooms.keys()];
@@ -142,11 +154,7 @@ export function createRooms(options: {
       return joined;
     },
     async leave(name, connections) {
-      const room = rooms.get(name);
-      rooms.delete(name);
-      memory.writePosition(name, undefined);
-      const error = new RequestError({ code: 'LEFT', message: 'the room was left before it was joined' });
-      for (const waiter of room?.waiters.splice(0) ?? []) waiter.reject(error);
+      drop(name);
       const left = await Promise.allSettled(connections.map((each) => each.request('leave_room', { room: name })));
       for (const [index, result] of left.entries()) {
         if (result.status === 'fulfilled' || result.reason?.code === 'NOT_IN_ROOM') continue;
@@ -182,6 +190,16 @@ export function createRooms(options: {
       if (recovery !== 'none') options.handleBroken(name, reason ?? 'rewound', position);
       return true;
     },
+    adopt(connection, { room: name, position }, others) {
+      // What this client asked for itself has an answer of its own.
+      if (rooms.has(name)) return;
+      const room = open(name);
+      rooms.set(name, room);
+      room.owner = connection;
+      turn(room, position);
+      for (const other of others) if (other !== connection) void joinOn(other, room);
+    },
+    drop,
     handleGap(name, reason, position) {
       const room = rooms.get(name);
       if (!room) return;

@@ -15,6 +15,7 @@ interface Step {
   connects?: true | 'new-token';
   greets?: true;
   sends?: { type: string; [field: string]: Json };
+  next?: { type: string; [field: string]: Json };
   gets?: { type: string; payload: object; id?: string };
   does?: { chat: [content: string, room: string] };
   resolves?: Json;
@@ -131,6 +132,10 @@ describe.each([
         if (step.sends) {
           const frame = await peer.next(step.sends.type);
           expect(fits(step.sends, frame, variables), `it sent ${JSON.stringify(frame)}`).toBe(true);
+        }
+        if (step.next) {
+          const frame = await peer.next();
+          expect(fits(step.next, frame, variables), `it sent ${JSON.stringify(frame)}`).toBe(true);
         }
         if (step.resolves !== undefined || step.rejects !== undefined) {
           await expect.poll(() => client.outcomes[0], { timeout: 5000 }).toEqual(step.resolves ?? step.rejects);

@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createClient } from '../../client/src/index.ts';
 import { file, renderApi } from '../../tools/api-docs.ts';
 import { call, type Reply } from '../harness/api.ts';
 import { type App, startApp } from '../harness/app.ts';
 import { connect } from '../harness/client.ts';
 import { collectOutput, run } from '../harness/process.ts';
 import { type RedisServer, startRedis } from '../harness/redis.ts';
+import { tokenFor } from '../harness/tokens.ts';
 
 const SHOP = 'shop-secret-0123456789abcdefghijklmnop';
 const READER = 'reader-secret-0123456789abcdefghijklmno';
@@ -339,6 +341,40 @@ describe('the examples in docs', () => {
     expect(await exited).not.toMatchObject({ code: 0 });
     expect(output.stdout + output.stderr).toContain('INVALID_REQUEST');
   });
+});
+
+test('a client stays in the room that it was joined to, across connections, until it is taken out', async () => {
+  const client = createClient({
+    ...{ url: `${app.origin}/ws`, token: tokenFor('guest'), rooms: [], backoff: { base: 1, cap: 50 } },
+  });
+  const seen: unknown[] = [];
+  client.on('message', ({ content }) => seen.push(content));
+  const opened = () =>
+    new Promise<void>((resolve) => {
+      const off = client.on('state', ({ name }) => {
+        if (name !== 'open') return;
+        off();
+        resolve();
+      });
+    });
+  const publish = (content: string) =>
+    call(other, 'POST', '/v1/publish', { key: SHOP, body: { room: 'invited', content } });
+  const first = opened();
+  client.connect();
+  await first;
+  const room = '/v1/users/u-guest/rooms/invited';
+  expect((await call(other, 'POST', room, { key: ADMIN })).json).toEqual({ joined: 1, refused: 0 });
+  await expect.poll(() => client.rooms).toEqual(['invited']);
+  await publish('one');
+  await expect.poll(() => seen).toEqual(['one']);
+  const again = opened();
+  await call(other, 'POST', '/v1/disconnect', { key: ADMIN, body: { userId: 'u-guest', code: 4000 } });
+  await publish('two');
+  await again;
+  await expect.poll(() => seen).toEqual(['one', 'two']);
+  expect((await call(other, 'DELETE', room, { key: ADMIN })).json).toEqual({ left: 1 });
+  await expect.poll(() => client.rooms).toEqual([]);
+  await client.close();
 });
 
 describe('reading', () => {
