@@ -107,6 +107,11 @@ test-faults: install
 	@sh deploy/cluster/lib/install.sh nginx redis-server
 	@npm run --silent test:faults
 
+## fuzz: send a million hostile messages and 200,000 hostile handshakes ([MESSAGES=] [HANDSHAKES=] [SEED=])
+fuzz: install
+	@sh deploy/cluster/lib/install.sh redis-server
+	@npm run --silent fuzz
+
 ## lint: check format and lint rules
 lint: install
 	@npm run --silent lint

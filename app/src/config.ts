@@ -3,6 +3,7 @@
  * `.env.example` lists the same variables with the same defaults; a test holds the two together.
  */
 import { createSecretKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import ms from 'ms';
 import proxyAddr from 'proxy-addr';
@@ -157,7 +158,10 @@ export const environment = z.object({
     .describe('Origins that may connect besides the server’s own host, comma-separated; * for any'),
   TRUST_PROXY: proxies
     .prefault('loopback,linklocal,uniquelocal')
-    .describe('Proxies whose X-Forwarded-For is trusted (names or CIDRs); used only in logs'),
+    .describe('Proxies whose X-Forwarded-For is trusted (names or CIDRs)'),
+  ALLOW_QUERY_TOKEN: flag
+    .prefault('true')
+    .describe('Whether a token may come in the URL (?token=), where proxies and browsers may keep it'),
 
   HOST: z.string().default('0.0.0.0').describe('Address that both listeners bind to'),
   PORT: integer(0, 65535).prefault('3000').describe('Public listener: WebSocket, page, /health'),
@@ -225,6 +229,19 @@ export const environment = z.object({
   MAX_CONNECTIONS: integer(1, 1_000_000)
     .prefault('20000')
     .describe('Connections this instance accepts before it answers 503'),
+  MAX_CONNECTIONS_PER_ADDRESS: integer(1, 1_000_000)
+    .prefault('1000')
+    .describe('Connections that one address (IPv6: one /64) may have on one instance'),
+  MAX_CONNECTIONS_PER_USER: integer(1, 1_000_000)
+    .prefault('100')
+    .describe('Connections that one user may have on one instance'),
+  USER_LIMIT_REFUSES: z
+    .enum(['newest', 'oldest'])
+    .default('newest')
+    .describe('Who is refused beyond MAX_CONNECTIONS_PER_USER: the newest connection, or the oldest, which is closed'),
+  MAX_EVENT_LOOP_LAG: duration
+    .prefault('1s')
+    .describe('An instance whose event loop stays later than this refuses new connections with 503; 0s: never'),
   MAX_FRAME_BYTES: integer(1024, 16_777_216).prefault('65536').describe('Larger frames close the connection with 1009'),
   MAX_CONTENT_LENGTH: integer(1, 1_000_000)
     .prefault('4096')
@@ -237,6 +254,9 @@ export const environment = z.object({
     .prefault('60')
     .describe('Messages per minute that one connection may send'),
   RATE_LIMIT_BURST: integer(1, 1_000_000).prefault('20').describe('Messages that one connection may send in a burst'),
+  RATE_LIMIT_USER_FACTOR: integer(1, 1_000_000)
+    .prefault('10')
+    .describe('All connections of a user together may send this many times what one may'),
   RATE_LIMIT_ABUSE: integer(1, 1_000_000)
     .prefault('100')
     .describe('Consecutive refused messages after which a connection is closed with 4029'),
@@ -342,16 +362,18 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the configuration from `env` and ignores unknown variables.
+ * Reads the configuration from `env` and ignores unknown variables. Each may be in a file instead, as `NAME_FILE`: a Docker or
+ * Kubernetes secret.
  * @throws {ConfigError} listing every problem, never a secret's value
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(environment.shape)) {
-    const result = schema.safeParse(env[name]);
+    const text = env[name] || readFrom(name, env, problems) || env[name];
+    const result = schema.safeParse(text);
     if (result.success) values[name] = result.data;
-    else if (env[name] === undefined) problems.push(`${name}: is not set; ${schema.description}`);
+    else if (text === undefined) problems.push(`${name}: is not set; ${schema.description}`);
     else problems.push(...result.error.issues.map((issue) => `${name}: ${issue.message}`));
   }
   const config = values as Config;
@@ -360,4 +382,20 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { ...config, INSTANCE_ID: config.INSTANCE_ID || hostname() };
+}
+
+/** What the file that `NAME_FILE` names has, without the line break at its end. */
+function readFrom(
+  name: string,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): string | undefined {
+  const path = env[`${name}_FILE`];
+  if (!path) return undefined;
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    problems.push(`${name}_FILE: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return undefined;
+  }
 }

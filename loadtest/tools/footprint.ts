@@ -36,6 +36,8 @@ try {
     DRAIN_WINDOW: '0s',
     DRAIN_GRACE: '1s',
     SHUTDOWN_DEADLINE: '5s',
+    MAX_CONNECTIONS_PER_ADDRESS: '1000000',
+    MAX_CONNECTIONS_PER_USER: '1000000',
   });
   await writeFile(join(folder, 'nginx.conf'), nginxConfig());
   const nginx = await start('nginx', ['-p', folder, '-c', 'nginx.conf', '-e', 'stderr'], /start worker process \d+/);

@@ -90,6 +90,7 @@ export class Connection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #limiter: RateLimiter;
+  readonly #userLimiter: RateLimiter;
   #refusedInARow = 0;
   #waiting: string[] = [];
   /** Frames of this turn. */
@@ -107,7 +108,14 @@ export class Connection {
   constructor(
     ws: ConnectionSocket,
     socket: Socket,
-    init: { id: string; user: ConnectionUser; explicit: boolean; options: ConnectionOptions },
+    init: {
+      id: string;
+      user: ConnectionUser;
+      explicit: boolean;
+      /** That all connections of the user share. */
+      userLimiter: RateLimiter;
+      options: ConnectionOptions;
+    },
   ) {
     this.id = init.id;
     this.user = init.user;
@@ -116,6 +124,7 @@ export class Connection {
     this.#socket = socket;
     this.#options = init.options;
     this.#limiter = new RateLimiter(init.options.rateLimit);
+    this.#userLimiter = init.userLimiter;
     ws.connection = this;
     ws.on('message', onMessage);
     ws.on('pong', onPong);
@@ -224,7 +233,7 @@ export class Connection {
   handleMessage(data: Buffer, isBinary: boolean): void {
     if (this.state !== 'open' || this.#closeWhenIdle) return;
     this.#options.handleReceived(data.length);
-    const wait = this.#limiter.take();
+    const wait = this.#limiter.take() || this.#userLimiter.take();
     if (wait > 0) {
       this.#refusedInARow += 1;
       // Parsed only for its id, so that the sender knows which message was refused.

@@ -9,11 +9,14 @@ export const handshakeRefusals = [
   'ORIGIN_FORBIDDEN',
   ...tokenProblems,
   'CONNECTION_LIMIT',
+  'ADDRESS_LIMIT',
+  'USER_LIMIT',
+  'OVERLOADED',
   'BAD_HANDSHAKE',
 ] as const;
 
 export interface HandshakeRefusal {
-  status: 400 | 401 | 403 | 404 | 405 | 502 | 503;
+  status: 400 | 401 | 403 | 404 | 405 | 429 | 502 | 503;
   code: (typeof handshakeRefusals)[number];
   message: string;
   /** Seconds. */
@@ -26,6 +29,7 @@ const statusTexts = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  429: 'Too Many Requests',
   502: 'Bad Gateway',
   503: 'Service Unavailable',
 };

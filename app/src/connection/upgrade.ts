@@ -15,12 +15,19 @@ import type { TurnEnd } from '../turn-end.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { Authenticate, Identity } from './auth.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
+import { createConnectionLimits } from './connection-limits.ts';
 import { type HandshakeRefusal, refuseHandshake } from './handshake-refusal.ts';
 import type { Heartbeat } from './heartbeat.ts';
+import { createLoad } from './load.ts';
+import { RateLimiter } from './rate-limiter.ts';
 import type { TokenExpiry } from './token-expiry.ts';
 
 /** Where the WebSocket is: `/ws`, and `/` for clients written for the tutorial. */
 const PATHS = new Set(['/', '/ws']);
+
+/** Lines about refused handshakes; the metrics count all of them. */
+const MAX_LOGGED_ORIGIN = 200;
+const REFUSAL_LINES = { perMinute: 300, burst: 50 };
 
 /** How long a peer may take to answer a close frame before its socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 3000;
@@ -55,6 +62,17 @@ export function createUpgrade(options: {
 }): Upgrade {
   const { config, instance, authenticate, heartbeat, tokenExpiry, webhooks, metrics, logger } = options;
   const trust = proxyAddr.compile([...config.TRUST_PROXY]);
+  const { RATE_LIMIT_PER_MINUTE: perMinute, RATE_LIMIT_BURST: burst, RATE_LIMIT_USER_FACTOR: factor } = config;
+  const limits = createConnectionLimits({
+    perAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
+    perUser: config.MAX_CONNECTIONS_PER_USER,
+    policy: config.USER_LIMIT_REFUSES,
+    rateLimit: { perMinute: perMinute * factor, burst: burst * factor },
+  });
+  const load = createLoad(config.MAX_EVENT_LOOP_LAG);
+  const refusalLines = new RateLimiter(REFUSAL_LINES);
+  /** Refusals since the last line. */
+  let unlogged = 0;
   const wss = new WebSocketServer({
     noServer: true,
     WebSocket: ConnectionSocket,
@@ -75,8 +93,16 @@ export function createUpgrade(options: {
 
   function refuse(request: IncomingMessage, socket: Duplex, refusal: HandshakeRefusal): void {
     metrics.handshakesRefused.inc(refusal.code);
-    const address = proxyAddr(request, trust);
-    logger.info({ event: 'handshake_refused', code: refusal.code, address }, 'refused a handshake');
+    // A flood of handshakes must not become a flood of lines.
+    if (refusalLines.take() > 0) {
+      unlogged += 1;
+    } else {
+      const { code } = refusal;
+      const origin = code === 'ORIGIN_FORBIDDEN' ? request.headers.origin?.slice(0, MAX_LOGGED_ORIGIN) : undefined;
+      const address = proxyAddr(request, trust);
+      logger.info({ event: 'handshake_refused', code, address, origin, unlogged }, 'refused a handshake');
+      unlogged = 0;
+    }
     refuseHandshake(socket, refusal);
   }
 
@@ -91,6 +117,7 @@ export function createUpgrade(options: {
       refusal: { status, code, message, ...(retryAfter !== undefined && { retryAfter }) },
     });
     if (instance.draining) return refused(503, 'DRAINING', 'this instance is restarting', 1);
+    if (load.overloaded) return refused(503, 'OVERLOADED', 'this instance has too much to do', 2);
     const url = parseUrl(request);
     if (!url || !PATHS.has(url.pathname)) return refused(404, 'NOT_FOUND', 'the WebSocket is at /ws');
     if (!isOriginAllowed(request, config.ALLOWED_ORIGINS)) {
@@ -98,16 +125,25 @@ export function createUpgrade(options: {
     }
     const { headers } = request;
     const address = proxyAddr(request, trust);
-    const verdict = await authenticate({ token: readToken(request, url), headers, address });
+    const verdict = await authenticate({ token: readToken(request, url, config.ALLOW_QUERY_TOKEN), headers, address });
     if ('problem' in verdict) {
       // Not 503, with which NGINX would let the next instance ask the same.
       if (verdict.problem === 'AUTH_UNAVAILABLE') return refused(502, verdict.problem, verdict.message, 1);
       return refused(401, verdict.problem, verdict.message);
     }
-    if (instance.connections.size >= config.MAX_CONNECTIONS) {
-      return refused(503, 'CONNECTION_LIMIT', 'this instance is full', 5);
-    }
     return verdict;
+  }
+
+  /** The refusal of someone who would get in but for the limits. */
+  function checkLimits({ userId }: Identity, address: string): HandshakeRefusal | undefined {
+    if (instance.connections.size >= config.MAX_CONNECTIONS) {
+      return { status: 503, code: 'CONNECTION_LIMIT', message: 'this instance is full', retryAfter: 5 };
+    }
+    const code = limits.refusal(userId, address);
+    if (code === undefined) return undefined;
+    const who = code === 'USER_LIMIT' ? 'this user' : 'this address';
+    // Not 503, with which NGINX would try the next instance.
+    return { status: 429, code, message: `${who} has as many connections as it may`, retryAfter: 5 };
   }
 
   /** For webhooks. */
@@ -119,7 +155,7 @@ export function createUpgrade(options: {
   });
 
   const connectionOptions: ConnectionOptions = {
-    rateLimit: { perMinute: config.RATE_LIMIT_PER_MINUTE, burst: config.RATE_LIMIT_BURST },
+    rateLimit: { perMinute, burst },
     abuseLimit: config.RATE_LIMIT_ABUSE,
     maxBufferedBytes: config.MAX_BUFFERED_BYTES,
     turnEnd: options.turnEnd,
@@ -137,6 +173,7 @@ export function createUpgrade(options: {
       instance.handleClosing(connection, done);
     },
     handleClosed(connection, code, reason) {
+      limits.remove(connection);
       instance.handleClosed(connection);
       metrics.connectionsClosed.inc(String(code));
       webhooks?.tell('disconnected', { ...describe(connection), code });
@@ -149,21 +186,28 @@ export function createUpgrade(options: {
     socket.on('error', onError);
     const outcome = await check(request);
     if ('refusal' in outcome) return refuse(request, socket, outcome.refusal);
+    const { identity } = outcome;
+    const address = proxyAddr(request, trust);
+    // From here on in one turn, so that no two handshakes take the last place.
+    const refusal = checkLimits(identity, address);
+    if (refusal) return refuse(request, socket, refusal);
     wss.handleUpgrade(request, socket, head, (ws) => {
       socket.off('error', onError);
       const connection = new Connection(ws, socket as Socket, {
         id: options.newId(),
-        user: outcome.identity,
+        user: identity,
         explicit: ws.protocol === SUBPROTOCOL,
+        userLimiter: limits.limiterOf(identity.userId),
         options: connectionOptions,
       });
-      const { userId } = connection.user;
-      const address = proxyAddr(request, trust);
+      const { userId } = identity;
+      const surplus = limits.add(connection, address);
       webhooks?.tell('connected', describe(connection));
       logger.info({ event: 'connected', clientId: connection.id, userId, address }, 'connected');
       heartbeat.start(connection);
       tokenExpiry.watch(connection);
       connection.open(instance.open(connection));
+      surplus?.close('CONNECTION_LIMIT');
     });
   }
 
@@ -181,15 +225,16 @@ function chooseProtocol(offered: Set<string>): string | false {
   return [...offered].find((entry) => entry.startsWith(TOKEN_PROTOCOL_PREFIX)) ?? false;
 }
 
-/** The token of a handshake: from the Authorization header, else a subprotocol entry, else the query. */
-function readToken(request: IncomingMessage, url: URL): string | undefined {
+/** The token of a handshake: from the Authorization header, else a subprotocol entry, else the query where that may be. */
+function readToken(request: IncomingMessage, url: URL, allowQuery: boolean): string | undefined {
   const [, bearer] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (bearer) return bearer;
   const entry = request.headers['sec-websocket-protocol']
     ?.split(',')
     .map((item) => item.trim())
     .find((item) => item.startsWith(TOKEN_PROTOCOL_PREFIX));
-  return entry?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? url.searchParams.get('token') ?? undefined;
+  const query = allowQuery ? url.searchParams.get('token') : null;
+  return entry?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? query ?? undefined;
 }
 
 function parseUrl(request: IncomingMessage): URL | undefined {

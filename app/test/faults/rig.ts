@@ -77,6 +77,7 @@ const appEnv = {
   HEARTBEAT_INTERVAL: '4s',
   HEARTBEAT_TIMEOUT: '2s',
   PRESENCE_GRACE: '10s',
+  MAX_CONNECTIONS_PER_ADDRESS: '1000000',
   RATE_LIMIT_PER_MINUTE: '1000000',
   RATE_LIMIT_BURST: '100000',
 };
@@ -117,6 +118,8 @@ async function build(options: RigOptions, stack: AsyncDisposableStack): Promise<
     ALERTMANAGER_PORT: String(base + 93),
     ALERT_WEBHOOKS: 'none',
     STICKY_MODE: 'ip_hash',
+    HANDSHAKE_RATE: '99999',
+    HANDSHAKE_BURST: '99999',
     STOP_GRACE: '30',
   });
   const redis = stack.use(await startRedis({ port: settings.redisPort, args: keepsEverything }));

@@ -7,6 +7,7 @@ import { WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { BrokerUnavailable } from '../../src/broker/broker.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from '../../src/connection/connection.ts';
+import { RateLimiter } from '../../src/connection/rate-limiter.ts';
 import { createDispatch } from '../../src/handlers/dispatch.ts';
 import { type Context, defineHandler } from '../../src/handlers/handler.ts';
 import { metricLabels } from '../../src/metric-labels.ts';
@@ -100,7 +101,13 @@ async function startServer(): Promise<{ origin: string; log(): string; metric(sa
         issuedAt: 0,
         tokenId: '',
       };
-      new Connection(ws, socket, { id: 'c', user, explicit: false, options }).open(Promise.resolve());
+      new Connection(ws, socket, {
+        id: 'c',
+        user,
+        explicit: false,
+        userLimiter: new RateLimiter(options.rateLimit),
+        options,
+      }).open(Promise.resolve());
     });
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));

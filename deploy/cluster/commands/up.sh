@@ -7,6 +7,7 @@ require_settings
 begin=$(date +%s)
 alone
 ensure_env_file
+refuse_public_demo
 driver prepare
 remember driver "$DRIVER"
 wanted=$(instances "$INSTANCES")

@@ -21,6 +21,7 @@ compose_with_input() {
   # The settings are in the environment: .env has one reader.
   set -- --env-file /dev/null "$@"
   if [ "$TLS" = true ]; then set -- -f deploy/nginx/tls/compose.yml "$@"; fi
+  [ -z "${JWKS_URL:-}${AUTH_URL:-}${WEBHOOK_URL:-}" ] || set -- -f deploy/cluster/drivers/outside.compose.yml "$@"
   ${EXEC:-} docker compose -f docker-compose.yml "$@"
 }
 

@@ -67,6 +67,8 @@ default_TLS_KEY=''
 default_STICKY_MODE=ip_hash
 default_TRUSTED_PROXIES=''
 default_API_PUBLIC=false
+default_DEMO_PUBLIC=false
+default_HANDSHAKE_RATE=100
 default_PROMETHEUS_PORT=9090
 default_ALERTS=false
 default_ALERT_WEBHOOK=''
@@ -106,6 +108,8 @@ whole_number INSTANCES 1 "$MAX_INSTANCES"
 one_of TLS true false
 one_of DASHBOARDS true false
 one_of API_PUBLIC true false
+one_of DEMO_PUBLIC true false
+whole_number HANDSHAKE_RATE 1 99999
 one_of STICKY_MODE ip_hash hash off
 one_of ALERTS true false
 for name in PUBLIC_PORT TLS_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT; do whole_number "$name" 1 65535; done
@@ -147,6 +151,9 @@ ALERT_WEBHOOKS=[${ALERT_WEBHOOK:+{ url: \"$ALERT_WEBHOOK\" \}}]
 # In NGINX' syntax.
 NGINX_REALIP=$(printf '%s\n' "$TRUSTED_PROXIES" | tr ',' '\n' | sed -n 's/..*/set_real_ip_from &;/p' | tr '\n' ' ')
 
+# A reconnect wave of an office behind one address: each of its clients comes within a second or two.
+HANDSHAKE_BURST=$((HANDSHAKE_RATE * 10))
+
 # How long a service may take to stop, in seconds: SHUTDOWN_DEADLINE, and some more until it is killed.
 STOP_GRACE=$(whole_seconds "${SHUTDOWN_DEADLINE:-20s}" 10.999)
 
@@ -155,7 +162,7 @@ MONITORING='prometheus redis-exporter nginx-exporter'
 [ "$ALERTS" = false ] || MONITORING="$MONITORING alertmanager"
 
 # shellcheck disable=SC2086 # a list of names
-export $CLUSTER_SETTINGS ENV_FILE APP_SETTINGS ALERT_WEBHOOKS NGINX_REALIP STOP_GRACE
+export $CLUSTER_SETTINGS ENV_FILE APP_SETTINGS ALERT_WEBHOOKS NGINX_REALIP HANDSHAKE_BURST STOP_GRACE
 
 # Where people find the services.
 case $PUBLIC_BIND in 127.0.0.1 | 0.0.0.0) public_host=localhost ;; *) public_host=$PUBLIC_BIND ;; esac
@@ -167,6 +174,15 @@ fi
 PROMETHEUS_URL=http://localhost:$PROMETHEUS_PORT ALERTMANAGER_URL=http://localhost:$ALERTMANAGER_PORT
 CONSOLE_URL=$PROMETHEUS_URL/consoles/wsfleet.html
 GRAFANA_URL=http://localhost:$GRAFANA_PORT
+
+# Whether the public listener is reached from this machine alone.
+is_private() { case $PUBLIC_BIND in 127.* | ::1 | localhost) ;; *) return 1 ;; esac; }
+
+# DEMO gives anyone a token, which is for this machine alone unless it is said twice.
+refuse_public_demo() {
+  if is_private || [ "${DEMO:-}" != true ] || [ "$DEMO_PUBLIC" = true ]; then return 0; fi
+  fail "PUBLIC_BIND=$PUBLIC_BIND with DEMO=true: anyone who reaches the page would get a token. Set DEMO=false in .env, or DEMO_PUBLIC=true if that is meant"
+}
 
 # Creates .env with the secrets on first use, or completes it.
 ensure_env_file() {
@@ -188,7 +204,7 @@ ensure_env_file() {
         !($2 ~ /^[[:space:]]*$/ && index(missing, " " $1 " ")) { print }' "$ENV_FILE"
       for name in $missing; do
         case $name in
-          DEMO) say DEMO=true ;;
+          DEMO) say "DEMO=$(is_private && echo true || echo false)" ;;
           API_KEYS) say "API_KEYS=local:publish+presence+history+manage:$(random_hex)" ;;
           *) say "$name=$(random_hex)" ;;
         esac

@@ -39,6 +39,8 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
       TRUSTED_PROXIES: GATEWAYS,
       RATE_LIMIT_PER_MINUTE: '100000',
       RATE_LIMIT_BURST: '10000',
+      // All clients have one token.
+      MAX_CONNECTIONS_PER_USER: '100000',
     });
     firstUp = await cluster.make('up');
     token = (await cluster.make('token', { NAME: 'alice' })).stdout.trim();

@@ -1,4 +1,5 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -92,6 +93,43 @@ describe('the native driver', () => {
     const message = await until('the message', BACK_MS, () => receiver?.messages[0]);
     expect(message).toMatchObject({ content: 'hello', from: { instanceId: sender?.instanceId } });
     fleet.leave();
+  });
+
+  test('lets through so many handshakes of one address, while others get in', async () => {
+    const statusOf = (localAddress: string, token: string) =>
+      new Promise<number>((resolve, reject) => {
+        const request = get({
+          ...{ host: '127.0.0.1', port: cluster.port, path: '/ws', localAddress, agent: false },
+          headers: {
+            ...{ Connection: 'Upgrade', Upgrade: 'websocket', Authorization: `Bearer ${token}` },
+            ...{ 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==' },
+          },
+        });
+        request.on('upgrade', (_response, socket) => {
+          socket.destroy();
+          resolve(101);
+        });
+        request.on('response', (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        });
+        request.on('error', reject);
+      });
+    const token = await cluster.token('honest');
+    let flooding = true;
+    const statuses: number[] = [];
+    const flood = Promise.all(
+      Array.from({ length: 50 }, async () => {
+        while (flooding && statuses.length < 20_000) statuses.push(await statusOf('127.0.66.6', 'nonsense'));
+      }),
+    );
+    await until('the limit', 60_000, () => statuses.filter((status) => status === 429).length > 500);
+    for (let i = 1; i <= 20; i += 1) expect(await statusOf(`127.0.${i}.7`, token)).toBe(101);
+    flooding = false;
+    await flood;
+    expect(new Set(statuses)).toEqual(new Set([401, 429]));
+    // A page is no handshake.
+    expect((await fetch(`http://127.0.0.1:${cluster.port}/`)).status).toBe(200);
   });
 
   test('shows its secrets neither in process arguments nor in logs', async () => {

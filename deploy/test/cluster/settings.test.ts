@@ -53,6 +53,8 @@ const wrong = [
   ['PUBLIC_PORT', '70000'],
   ['TLS', 'yes'],
   ['STICKY_MODE', 'cookie'],
+  ['HANDSHAKE_RATE', '0'],
+  ['DEMO_PUBLIC', 'yes'],
   ['ALERTS', 'maybe'],
   ['ALERT_WEBHOOK', 'mailto:someone@example.org'],
   ['ALERT_WEBHOOK', 'http://example.org/"} ]'],
@@ -190,6 +192,30 @@ describe('the secrets in .env', () => {
     );
     expect(stdout).toBe(`${/JWT_SECRET=(\w+)/.exec(file)?.[1]} false\n`);
     expect(statSync(envFile).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe('DEMO=true on an address that others reach', () => {
+  const up = (environment: Record<string, string>) =>
+    command('ensure_env_file; refuse_public_demo; echo started', environment);
+
+  test('is refused, unless it is said twice', () => {
+    writeFileSync(envFile, 'JWT_SECRET=x\nREDIS_PASSWORD=x\nAPI_KEYS=x\nDEMO=true\n');
+    for (const bind of ['127.0.0.1', '127.0.5.1', '::1', 'localhost']) {
+      expect(up({ PUBLIC_BIND: bind })).toMatchObject({ status: 0, stdout: 'started\n' });
+    }
+    for (const bind of ['0.0.0.0', '192.0.2.1', '::']) {
+      const refused = up({ PUBLIC_BIND: bind });
+      expect(refused.status).toBe(1);
+      expect(refused.stderr).toContain(`PUBLIC_BIND=${bind} with DEMO=true`);
+      expect(up({ PUBLIC_BIND: bind, DEMO_PUBLIC: 'true' })).toMatchObject({ status: 0 });
+      expect(up({ PUBLIC_BIND: bind, DEMO: 'false' })).toMatchObject({ status: 0 });
+    }
+  });
+
+  test('is not what make up writes there', () => {
+    expect(up({ PUBLIC_BIND: '0.0.0.0' })).toMatchObject({ status: 0 });
+    expect(readFileSync(envFile, 'utf8')).toContain('DEMO=false');
   });
 });
 

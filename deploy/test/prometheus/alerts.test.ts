@@ -52,6 +52,8 @@ beforeAll(async () => {
     MAX_BUFFERED_BYTES: '100000',
     RATE_LIMIT_PER_MINUTE: '1000000',
     RATE_LIMIT_BURST: '100000',
+    // All clients have one token.
+    MAX_CONNECTIONS_PER_USER: '100000',
   });
   const { code, stderr } = await cluster.make('up');
   expect(code, stderr).toBe(0);

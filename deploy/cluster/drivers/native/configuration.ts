@@ -39,6 +39,8 @@ export function writeNginx(settings: Settings, instances: number): void {
     NGINX_ACCESS_LOG: '/dev/stdout',
     NGINX_ERROR_LOG: 'stderr',
     NGINX_REALIP: settings.realip,
+    NGINX_HANDSHAKE_RATE: String(settings.handshakeRate),
+    NGINX_HANDSHAKE_BURST: String(settings.handshakeBurst),
     STICKY_MODE: settings.stickyMode,
     API_PUBLIC: String(settings.apiPublic),
     TLS: String(settings.tls),

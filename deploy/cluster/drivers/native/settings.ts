@@ -15,6 +15,9 @@ export interface Settings {
   stickyMode: string;
   /** nginx directives that say whose X-Forwarded-For is believed. */
   realip: string;
+  /** Handshakes per second of one address, and how many at once. */
+  handshakeRate: number;
+  handshakeBurst: number;
   prometheusPort: number;
   apiPublic: boolean;
   redisExporterPort: number;
@@ -63,6 +66,8 @@ export function loadSettings(root: string, env: NodeJS.ProcessEnv): Settings {
     tlsPort: number('TLS_PORT'),
     stickyMode: text('STICKY_MODE'),
     realip: env['NGINX_REALIP'] ?? '',
+    handshakeRate: number('HANDSHAKE_RATE'),
+    handshakeBurst: number('HANDSHAKE_BURST'),
     prometheusPort: number('PROMETHEUS_PORT'),
     apiPublic: env['API_PUBLIC'] === 'true',
     redisExporterPort: base + 90,
@@ -81,6 +86,7 @@ export function loadSettings(root: string, env: NodeJS.ProcessEnv): Settings {
       ...Object.fromEntries(
         text('APP_SETTINGS')
           .split(' ')
+          .flatMap((name) => [name, `${name}_FILE`])
           .flatMap((name) => (env[name] ? [[name, env[name]]] : [])),
       ),
       NODE_ENV: 'production',
