@@ -51,6 +51,7 @@ export async function startServer(
       RATE_LIMIT_PER_MINUTE: '1000000',
       RATE_LIMIT_BURST: '1000000',
       MAX_CONNECTIONS_PER_ADDRESS: '1000000',
+      NEW_ROOMS_PER_MINUTE: '1000000',
       ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

@@ -257,6 +257,11 @@ export const environment = z.object({
   RATE_LIMIT_USER_FACTOR: integer(1, 1_000_000)
     .prefault('10')
     .describe('All connections of a user together may send this many times what one may'),
+  NEW_ROOMS_PER_MINUTE: integer(1, 1_000_000)
+    .prefault('60')
+    .describe(
+      'Rooms without history that one user may be the first to write to, and users to write to; as many at once',
+    ),
   RATE_LIMIT_ABUSE: integer(1, 1_000_000)
     .prefault('100')
     .describe('Consecutive refused messages after which a connection is closed with 4029'),

@@ -149,7 +149,16 @@ const subscriptions: Subscriptions = createSubscriptions({
   logger,
 });
 const presenceEvents: PresenceEvents = createPresenceEvents({ config, broker, presence, optionsOf, webhooks, logger });
-const publisher = createPublisher({ config, broker, directMessages, authorize, webhooks, metrics, logger });
+const publisher = createPublisher({
+  config,
+  broker,
+  directMessages,
+  hasHistory: subscriptions.hasHistory,
+  authorize,
+  webhooks,
+  metrics,
+  logger,
+});
 const rooms = createRooms({ config, hub, broker, subscriptions, presenceEvents, authorize, metrics, logger });
 const drain = createDrain({ config, wheel, handleLateness: (seconds) => metrics.drainSlotLateness.observe(seconds) });
 const parts = { hub, broker, subscriptions, recent, rooms, drain };

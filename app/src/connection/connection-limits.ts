@@ -1,20 +1,18 @@
 /** How many connections an address and a user may have on this instance, and how much a user may send through all of them. */
 import ipaddr from 'ipaddr.js';
-import type { Connection } from './connection.ts';
+import type { Connection, UserLimiters } from './connection.ts';
 import { type RateLimit, RateLimiter } from './rate-limiter.ts';
 
-interface User {
+interface User extends UserLimiters {
   /** The oldest first. */
   connections: Set<Connection>;
-  /** What all of them together may send. */
-  limiter: RateLimiter;
 }
 
 export interface ConnectionLimits {
   /** Why one more connection of this user from this address is refused, if it is. */
   refusal(userId: string, address: string): 'ADDRESS_LIMIT' | 'USER_LIMIT' | undefined;
-  /** The limiter that the user's connections share, for one that is about to be added. */
-  limiterOf(userId: string): RateLimiter;
+  /** What the user's connections share, for one that is about to be added. */
+  limitersOf(userId: string): UserLimiters;
   /** Counts a connection that was opened. @returns the connection that has to go for it, if any */
   add(connection: Connection, address: string): Connection | undefined;
   remove(connection: Connection): void;
@@ -26,7 +24,8 @@ export function createConnectionLimits(options: {
   /** Who is one too many: the connection that is opened, or the user's oldest, which is closed instead. */
   policy: 'newest' | 'oldest';
   /** Of all connections of a user together. */
-  rateLimit: RateLimit;
+  messages: RateLimit;
+  newRooms: RateLimit;
 }): ConnectionLimits {
   const { perAddress, perUser, policy } = options;
   const users = new Map<string, User>();
@@ -34,7 +33,11 @@ export function createConnectionLimits(options: {
   const networkOf = new WeakMap<Connection, string>();
 
   function userOf(userId: string): User {
-    const user = users.get(userId) ?? { connections: new Set(), limiter: new RateLimiter(options.rateLimit) };
+    const user = users.get(userId) ?? {
+      connections: new Set(),
+      messages: new RateLimiter(options.messages),
+      newRooms: new RateLimiter(options.newRooms),
+    };
     users.set(userId, user);
     return user;
   }
@@ -45,7 +48,7 @@ export function createConnectionLimits(options: {
       const count = users.get(userId)?.connections.size ?? 0;
       return policy === 'newest' && count >= perUser ? 'USER_LIMIT' : undefined;
     },
-    limiterOf: (userId) => userOf(userId).limiter,
+    limitersOf: userOf,
     add(connection, address) {
       const network = toNetwork(address);
       networkOf.set(connection, network);

@@ -22,6 +22,9 @@ import { type RateLimit, RateLimiter } from './rate-limiter.ts';
 /** The socket is paused when this many messages wait. */
 const MAX_WAITING = 32;
 
+/** Pings and pongs that one connection may send. */
+const CONTROL_FRAMES: RateLimit = { perMinute: 120, burst: 60 };
+
 /** A turn that has so much for one connection does not wait for its end: the send buffer's limit has to see it. */
 const FLUSH_BYTES = 16_384;
 
@@ -42,6 +45,14 @@ export interface ConnectionUser {
   expiresAt: number;
   issuedAt: number;
   tokenId: string;
+}
+
+/** What all connections of a user share. */
+export interface UserLimiters {
+  /** Messages. */
+  messages: RateLimiter;
+  /** Rooms that had no history before they wrote to it. */
+  newRooms: RateLimiter;
 }
 
 /** Limits and callbacks that all connections of an instance share. */
@@ -90,7 +101,9 @@ export class Connection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #limiter: RateLimiter;
-  readonly #userLimiter: RateLimiter;
+  readonly #limiters: UserLimiters;
+  /** Of ping and pong frames; most clients send none but the pongs that are asked for. */
+  #controlLimiter: RateLimiter | undefined;
   #refusedInARow = 0;
   #waiting: string[] = [];
   /** Frames of this turn. */
@@ -113,7 +126,7 @@ export class Connection {
       user: ConnectionUser;
       explicit: boolean;
       /** That all connections of the user share. */
-      userLimiter: RateLimiter;
+      limiters: UserLimiters;
       options: ConnectionOptions;
     },
   ) {
@@ -124,9 +137,10 @@ export class Connection {
     this.#socket = socket;
     this.#options = init.options;
     this.#limiter = new RateLimiter(init.options.rateLimit);
-    this.#userLimiter = init.userLimiter;
+    this.#limiters = init.limiters;
     ws.connection = this;
     ws.on('message', onMessage);
+    ws.on('ping', onPing);
     ws.on('pong', onPong);
     ws.on('close', onClose);
     ws.on('error', onError);
@@ -135,6 +149,11 @@ export class Connection {
   /** Handles messages once `opened` has resolved. */
   open(opened: Promise<void>): void {
     void opened.then(() => this.#work());
+  }
+
+  /** Rooms that the user may still be the first to write to. */
+  get newRooms(): RateLimiter {
+    return this.#limiters.newRooms;
   }
 
   /** A message is being handled or waits. */
@@ -233,7 +252,7 @@ export class Connection {
   handleMessage(data: Buffer, isBinary: boolean): void {
     if (this.state !== 'open' || this.#closeWhenIdle) return;
     this.#options.handleReceived(data.length);
-    const wait = this.#limiter.take() || this.#userLimiter.take();
+    const wait = this.#limiter.take() || this.#limiters.messages.take();
     if (wait > 0) {
       this.#refusedInARow += 1;
       // Parsed only for its id, so that the sender knows which message was refused.
@@ -272,7 +291,13 @@ export class Connection {
     if (this.#closeWhenIdle) this.close(this.#closeWhenIdle);
   }
 
+  handlePing(): void {
+    this.#controlLimiter ??= new RateLimiter(CONTROL_FRAMES);
+    if (this.#controlLimiter.take() > 0) this.close('RATE_LIMITED');
+  }
+
   handlePong(): void {
+    this.handlePing();
     this.#options.handlePong(this);
   }
 
@@ -296,6 +321,9 @@ export class Connection {
 
 function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
   (this as ConnectionSocket).connection?.handleMessage(data as Buffer, isBinary);
+}
+function onPing(this: WebSocket): void {
+  (this as ConnectionSocket).connection?.handlePing();
 }
 function onPong(this: WebSocket): void {
   (this as ConnectionSocket).connection?.handlePong();

@@ -20,13 +20,16 @@ export class RateLimiter {
 
   /** Takes one token. @returns 0, or the ms until the next token when the bucket is empty */
   take(now = performance.now()): number {
+    const wait = this.wait(now);
+    if (wait === 0) this.#tokens -= 1;
+    return wait;
+  }
+
+  /** @returns what `take` would, and takes nothing */
+  wait(now = performance.now()): number {
     const perMs = this.#limit.perMinute / 60_000;
     this.#tokens = Math.min(this.#limit.burst, this.#tokens + (now - this.#filledAt) * perMs);
     this.#filledAt = now;
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1;
-      return 0;
-    }
-    return Math.ceil((1 - this.#tokens) / perMs);
+    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / perMs);
   }
 }

@@ -67,7 +67,8 @@ export function createUpgrade(options: {
     perAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
     perUser: config.MAX_CONNECTIONS_PER_USER,
     policy: config.USER_LIMIT_REFUSES,
-    rateLimit: { perMinute: perMinute * factor, burst: burst * factor },
+    messages: { perMinute: perMinute * factor, burst: burst * factor },
+    newRooms: { perMinute: config.NEW_ROOMS_PER_MINUTE, burst: config.NEW_ROOMS_PER_MINUTE },
   });
   const load = createLoad(config.MAX_EVENT_LOOP_LAG);
   const refusalLines = new RateLimiter(REFUSAL_LINES);
@@ -197,7 +198,7 @@ export function createUpgrade(options: {
         id: options.newId(),
         user: identity,
         explicit: ws.protocol === SUBPROTOCOL,
-        userLimiter: limits.limiterOf(identity.userId),
+        limiters: limits.limitersOf(identity.userId),
         options: connectionOptions,
       });
       const { userId } = identity;

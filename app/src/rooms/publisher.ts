@@ -58,6 +58,8 @@ export function createPublisher(options: {
   config: Config;
   broker: Broker;
   directMessages: DirectMessages;
+  /** Whether a room is known to have messages. */
+  hasHistory(room: string): boolean;
   authorize: Authorize;
   webhooks: Pick<Webhooks, 'tells' | 'store'> | undefined;
   metrics: Metrics;
@@ -73,10 +75,23 @@ export function createPublisher(options: {
     return encodeOpenMessage({ room, from, content }, { echo });
   };
 
-  function publish(connection: Connection, channel: string, body: string, messageId?: string): Promise<Ack> {
+  async function publish(
+    connection: Connection,
+    channel: string,
+    body: string,
+    messageId?: string,
+  ): Promise<Ack | Refusal> {
+    // A room without history is one more key in Redis, and anyone can think of names.
+    const wait = options.hasHistory(channel) ? 0 : connection.newRooms.wait();
+    if (wait > 0) {
+      const message = 'too many rooms without messages (NEW_ROOMS_PER_MINUTE)';
+      return { refused: 'RATE_LIMITED', message, retryAfter: wait };
+    }
     // The kit's client never reuses an id and resends on another connection; a plain client may just count.
     const publisher = connection.explicit ? connection.user.userId : connection.id;
-    return store(connection.id, channel, body, publisher, messageId);
+    const ack = await store(connection.id, channel, body, publisher, messageId);
+    if (ack.position.offset === 1 && !ack.duplicate) connection.newRooms.take();
+    return ack;
   }
 
   async function store(

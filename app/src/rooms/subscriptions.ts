@@ -66,6 +66,8 @@ export interface Subscriptions {
   opened(name: string): Promise<void>;
   /** The feed of a subscribed room. @throws {BrokerUnavailable} when subscribing takes too long */
   feed(name: string): Promise<RoomFeed>;
+  /** Whether a room that this instance follows has messages. */
+  hasHistory(name: string): boolean;
   readonly brokerHandlers: BrokerHandlers;
 }
 
@@ -177,6 +179,7 @@ export function createSubscriptions(options: {
       if (!feed) throw new BrokerUnavailable({ uncertain: false });
       return feed;
     },
+    hasHistory: (name) => (channels.get(name)?.feed.head?.offset ?? 0) > 0,
     brokerHandlers: {
       handleMessage(name, position, body) {
         if (tracing) {

@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config.ts';
 import { toNetwork } from '../../src/connection/connection-limits.ts';
 import { startApp } from '../harness/app.ts';
 import { connect, refusal } from '../harness/client.ts';
+import { frame, openRawWebSocket } from '../harness/raw.ts';
 import { SECRET, tokenFor } from '../harness/tokens.ts';
 
 const codeOf = ({ body }: { body: string }) => (JSON.parse(body) as { error: { code: string } }).error.code;
@@ -99,6 +100,41 @@ describe('a user', () => {
     expect((await bob.request('ping')).type).toBe('pong');
     for (const client of clients) await client[Symbol.asyncDispose]();
   });
+});
+
+test('a user is the first to write to so many rooms and users, and may go on in those', async () => {
+  await using app = await startApp({ NEW_ROOMS_PER_MINUTE: '3' });
+  await using ann = await connect(app, { as: 'ann' });
+  await using again = await connect(app, { as: 'ann' });
+  const write = async (client: typeof ann, room: string) => {
+    await client.request('join_room', { room });
+    return await client.request('chat', { room, content: 'x' });
+  };
+  expect((await write(ann, 'one')).type).toBe('ack');
+  expect((await write(again, 'two')).type).toBe('ack');
+  expect((await ann.request('direct', { to: { userId: 'u-bob' }, content: 'x' })).type).toBe('ack');
+  const refused = { type: 'error', payload: { code: 'RATE_LIMITED', retryAfter: expect.any(Number) } };
+  expect(await write(ann, 'three')).toMatchObject(refused);
+  expect(await again.request('direct', { to: { userId: 'u-eve' }, content: 'x' })).toMatchObject(refused);
+  // What has messages is not concerned, and nobody else.
+  for (const room of ['one', 'two']) expect((await write(ann, room)).type).toBe('ack');
+  await using bob = await connect(app, { as: 'bob' });
+  expect((await write(bob, 'three')).type).toBe('ack');
+  await ann.next('message', ({ room }) => room === 'two');
+  expect((await write(ann, 'three')).type).toBe('ack');
+});
+
+test('a connection that floods with pings or pongs is closed', async () => {
+  await using app = await startApp();
+  for (const opcode of [9, 10]) {
+    using raw = await openRawWebSocket(app.port, tokenFor('flooder'));
+    raw.write(Buffer.concat(Array.from({ length: 100 }, () => frame({ opcode, payload: 'x' }))));
+    // Or cut by ws, when the pongs cannot be written as fast as the pings come.
+    expect(opcode === 9 ? [4029, 1006] : [4029]).toContain(await raw.closeCode());
+  }
+  await using ann = await connect(app, { as: 'ann' });
+  for (let i = 0; i < 40; i += 1) ann.socket.ping();
+  expect((await ann.request('ping')).type).toBe('pong');
 });
 
 test('an instance whose event loop stays late refuses new connections with 503, and keeps those that it has', async () => {

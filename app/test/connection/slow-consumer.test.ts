@@ -6,7 +6,7 @@ import { frame, openRawWebSocket } from '../harness/raw.ts';
 import { tokenFor } from '../harness/tokens.ts';
 
 /** Far more than the kernel's buffers between two sockets of one machine take. */
-const FLOOD = 400;
+const FLOOD = 200;
 const content = 'x'.repeat(60_000);
 
 const env = { MAX_CONTENT_LENGTH: '60000', MAX_BUFFERED_BYTES: '1000000' };

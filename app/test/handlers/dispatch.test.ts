@@ -101,11 +101,12 @@ async function startServer(): Promise<{ origin: string; log(): string; metric(sa
         issuedAt: 0,
         tokenId: '',
       };
+      const limiter = new RateLimiter(options.rateLimit);
       new Connection(ws, socket, {
         id: 'c',
         user,
         explicit: false,
-        userLimiter: new RateLimiter(options.rateLimit),
+        limiters: { messages: limiter, newRooms: limiter },
         options,
       }).open(Promise.resolve());
     });

@@ -191,6 +191,54 @@ describe.skipIf(!engine)(`the compose driver${engine ? '' : ' (skipped: no Docke
     // The roll begins only after the image is built.
     expectLoadTestToPass(cluster, '120s'));
 
+  test('runs every container without what it does not need', async () => {
+    const { stdout: ids } = await run('docker', [
+      'ps',
+      '-q',
+      '--filter',
+      `label=com.docker.compose.project=${project}`,
+    ]);
+    const { stdout } = await run('docker', ['inspect', ...ids.trim().split('\n')]);
+    const containers = JSON.parse(stdout) as {
+      Name: string;
+      Config: { User: string; Env: string[] };
+      HostConfig: {
+        ReadonlyRootfs: boolean;
+        CapDrop: string[];
+        CapAdd: string[] | null;
+        SecurityOpt: string[];
+        Privileged: boolean;
+        PidsLimit: number;
+        Memory: number;
+        PortBindings: Record<string, { HostIp: string }[]>;
+      };
+      NetworkSettings: { Networks: Record<string, unknown> };
+    }[];
+    expect(containers.length).toBeGreaterThanOrEqual(PARTS.length);
+    for (const { Name, Config, HostConfig: host, NetworkSettings } of containers) {
+      expect(Config.User, Name).toMatch(/^[1-9]\d*:\d+$/);
+      expect(host, Name).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], CapAdd: null, Privileged: false });
+      expect(host.SecurityOpt, Name).toContain('no-new-privileges:true');
+      expect(host.PidsLimit, Name).toBeGreaterThan(0);
+      expect(host.Memory, Name).toBeGreaterThan(0);
+      for (const bindings of Object.values(host.PortBindings)) {
+        for (const { HostIp } of bindings) expect(HostIp, Name).toBe('127.0.0.1');
+      }
+      // Instances and Redis are reached from inside alone, and reach nothing outside.
+      if (/-(app\d+|redis)-\d$/.test(Name)) {
+        expect(Object.keys(NetworkSettings.Networks), Name).toEqual([`${project}_backend`]);
+      }
+    }
+    const { stdout: internal } = await run('docker', [
+      'network',
+      'inspect',
+      '-f',
+      '{{.Internal}}',
+      `${project}_backend`,
+    ]);
+    expect(internal.trim()).toBe('true');
+  });
+
   test('answers handshakes while an instance is killed, shows it, and repairs it', async () => {
     await connect(60);
     const orphans = on('app2');
