@@ -140,7 +140,7 @@ export const environment = z.object({
     .prefault('connect')
     .describe(`What AUTH_URL is asked: ${authQuestions.join(', ')}`),
   AUTH_TIMEOUT: duration.prefault('2s').describe('Time that AUTH_URL has to answer; after it the answer is no'),
-  AUTH_CACHE: duration.prefault('10s').describe('How long an instance uses an answer of AUTH_URL again; 0s: never'),
+  AUTH_CACHE: duration.prefault('10s').describe('How long an instance uses a yes of AUTH_URL again; 0s: never'),
   JWT_CLOCK_TOLERANCE: duration.prefault('0s').describe('How far the clock of whoever signs tokens may be off'),
   JWT_ISSUER: z.string().default('').describe('If set, tokens must have this iss claim'),
   JWT_AUDIENCE: z.string().default('').describe('If set, tokens must have this aud claim'),

@@ -20,6 +20,8 @@ export async function startNginx(servers: string): Promise<StartedPart> {
   const folder = await mkdtemp(join(tmpdir(), 'wsfleet-nginx-'));
   const port = await freePorts();
   writeFolder(join(root, 'deploy/nginx'), join(folder, 'conf'), {
+    NGINX_HANDSHAKE_RATE: '99999',
+    NGINX_HANDSHAKE_BURST: '99999',
     ...{ NGINX_CONF_DIR: '.', NGINX_RUN_DIR: 'run', NGINX_UPSTREAM: '../upstream.conf', NGINX_REALIP: '' },
     ...{ NGINX_API_UPSTREAM: '../upstream.conf', API_PUBLIC: 'false' },
     ...{ NGINX_LISTEN: `127.0.0.1:${port}`, NGINX_INTERNAL_LISTEN: `127.0.0.1:${port + 1}` },

@@ -83,14 +83,15 @@ export function createAuthUrl(options: {
     }
   }
 
-  /** The answer of a moment ago, or a new one. What failed is asked again. */
+  /** The yes of a moment ago, or a new answer. A no is asked again: someone may have logged in since. */
   function askCached(key: string, question: () => Promise<unknown>): Promise<unknown> {
     if (cache === 0) return question();
     const known = answers.get(key);
     if (known) return known;
     const answer = question();
     answers.set(key, answer);
-    answer.catch(() => answers.delete(key));
+    const forget = () => answers.delete(key);
+    answer.then((value) => value ?? forget(), forget);
     return answer;
   }
 

@@ -8,14 +8,13 @@ const MOST = 3;
 
 export interface Load {
   readonly overloaded: boolean;
-  close(): void;
 }
 
 /** @param maxLag of the event loop, in ms; 0: never overloaded */
 export function createLoad(maxLag: number): Load {
   const late: boolean[] = [];
   let due = performance.now() + SAMPLE_MS;
-  const timer = setInterval(() => {
+  setInterval(() => {
     const now = performance.now();
     late.push(maxLag > 0 && now - due > maxLag);
     if (late.length > SAMPLES) late.shift();
@@ -25,6 +24,5 @@ export function createLoad(maxLag: number): Load {
     get overloaded() {
       return late.filter(Boolean).length >= MOST;
     },
-    close: () => clearInterval(timer),
   };
 }

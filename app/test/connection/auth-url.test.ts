@@ -224,7 +224,11 @@ describe('an answer', () => {
     });
     answer = () => ({ status: 500 });
     expect((await refusal(cached, withCookie('session=ann'))).status).toBe(502);
+    // Nor a no: who logs in gets in at once.
+    answer = () => ({ status: 401 });
+    expect((await refusal(cached, withCookie('session=ann'))).status).toBe(401);
     answer = bySession;
+    asked = asked.slice(0, 1);
     await using ann = await connect(cached, withCookie('session=ann'));
     await using again = await connect(cached, withCookie('session=ann'));
     expect(asked).toHaveLength(2);

@@ -137,7 +137,9 @@ test('a connection that floods with pings or pongs is closed', async () => {
   expect((await ann.request('ping')).type).toBe('pong');
 });
 
-test('an instance whose event loop stays late refuses new connections with 503, and keeps those that it has', async () => {
+test('an instance whose event loop stays late refuses new connections with 503, and keeps those that it has', {
+  timeout: 60_000,
+}, async () => {
   await using app = await startApp({ MAX_EVENT_LOOP_LAG: '20ms' });
   await using ann = await connect(app, { as: 'ann' });
   // Stops and goes: most of the time it is late.

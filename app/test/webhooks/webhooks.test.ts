@@ -12,6 +12,9 @@ beforeEach(async () => {
 });
 afterEach(() => redis[Symbol.asyncDispose]());
 
+/** Leases and backoffs have to end, on a machine that may be busy. */
+const LONG = { timeout: 60_000 };
+
 const withReceiver = ({ url }: WebhookReceiver, more: Record<string, string> = {}) => ({
   ...{ BROKER: 'redis', REDIS_URL: redis.url, INSTANCE_ID: 'app1' },
   ...{ WEBHOOK_URL: url, WEBHOOK_SECRET },
@@ -59,7 +62,7 @@ test('tells only what is chosen', async () => {
   expect(receiver.events.map(({ type }) => type)).toEqual(['joined', 'disconnected']);
 });
 
-test('keeps events while the receiver fails or is silent, and members notice nothing', async () => {
+test('keeps events while the receiver fails or is silent, and members notice nothing', LONG, async () => {
   await using receiver = await startReceiver();
   await using app = await startApp(withReceiver(receiver, { WEBHOOK_EVENTS: 'published' }));
   await using ann = await connect(app, { as: 'ann' });
@@ -84,7 +87,7 @@ test('keeps events while the receiver fails or is silent, and members notice not
   expect(receiver.dropped).toBe(0);
 });
 
-test('another instance sends what a killed one left', async () => {
+test('another instance sends what a killed one left', LONG, async () => {
   await using receiver = await startReceiver();
   receiver.answer = 503;
   await using first = await startApp(withReceiver(receiver, { WEBHOOK_EVENTS: 'published' }));
@@ -102,7 +105,7 @@ test('another instance sends what a killed one left', async () => {
   );
 });
 
-test('an instance that shuts down says its last events and lets another one send at once', async () => {
+test('an instance that shuts down says its last events and lets another one send at once', LONG, async () => {
   await using receiver = await startReceiver();
   await using first = await startApp(withReceiver(receiver));
   await using ann = await connect(first, { as: 'ann' });
@@ -116,7 +119,7 @@ test('an instance that shuts down says its last events and lets another one send
   expect(of(receiver, 'disconnected')).toMatchObject([{ userId: 'u-ann', code: 1012, instanceId: 'app1' }]);
 });
 
-test('tells the receiver how many events a full queue dropped', async () => {
+test('tells the receiver how many events a full queue dropped', LONG, async () => {
   await using receiver = await startReceiver();
   receiver.answer = 503;
   await using app = await startApp(withReceiver(receiver, { WEBHOOK_QUEUE_SIZE: '10', WEBHOOK_EVENTS: 'published' }));
