@@ -131,7 +131,8 @@ export function createAuthUrl(options: {
         const identity = (await askCached(key, () => askConnect(credentials, key))) as Identity | undefined;
         if (!identity || identity.expiresAt <= Date.now()) return refuse('AUTH_REFUSED', 'AUTH_URL refuses');
         if (options.isRevoked(identity)) return refuse('TOKEN_REVOKED', 'the session has been revoked');
-        return { identity };
+        // A copy: a connection takes over what a refresh brings, and the answer may be used again.
+        return { identity: { ...identity } };
       } catch (error) {
         if (!(error instanceof AuthUnavailable)) throw error;
         return refuse('AUTH_UNAVAILABLE', 'AUTH_URL does not answer');

@@ -235,6 +235,12 @@ describe('an answer', () => {
     await using guest = await connect(cached, withCookie('session=guest'));
     expect([ann.userId, again.userId, guest.userId]).toEqual(['ann', 'ann', 'guest']);
     expect(asked).toHaveLength(3);
+    // What a refresh brings to one connection is not the other's.
+    answer = () => ({ body: { userId: 'ann', rooms: ['lobby'] } });
+    await again.request('refresh_token', { token: 'narrower' });
+    expect(await again.request('join_room', { room: 'other' })).toMatchObject({ payload: { code: 'ROOM_FORBIDDEN' } });
+    expect(await ann.request('join_room', { room: 'other' })).toMatchObject({ type: 'joined_room' });
+    asked = asked.slice(0, 3);
     answer = () => ({ status: 204, text: '' });
     await ann.request('join_room', { room: 'lobby' });
     for (let i = 0; i < 5; i += 1) await ann.request('chat', { room: 'lobby', content: String(i) });
