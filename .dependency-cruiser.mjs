@@ -66,6 +66,7 @@ const imports = {
   'handlers/': ['handlers/', 'broker/broker.ts', 'connection/', 'observability/', 'protocol.ts', 'rooms/'],
   'http/api/': [
     'http/api/',
+    'http/security-headers.ts',
     'broker/broker.ts',
     'close-codes.ts',
     'config.ts',

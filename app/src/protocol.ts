@@ -165,8 +165,7 @@ const SILENT_BEGIN = new TextEncoder().encode('{"echo":false');
 /** The connection that must not get an open message, because it sent it with `echo: false`. */
 export function exceptOf(body: Uint8Array): string | undefined {
   if (SILENT_BEGIN.some((byte, index) => body[index] !== byte)) return undefined;
-  return (JSON.parse(new TextDecoder().decode(body) + closeBody()) as ServerMessage & { type: 'message' }).payload.from
-    .clientId;
+  return parseOpenMessage(new TextDecoder().decode(body)).payload.from.clientId;
 }
 
 const TIMESTAMP_AT = '{"type":"message","timestamp":'.length;
@@ -193,6 +192,11 @@ export function isPresenceEvent(body: Uint8Array): boolean {
 /** The end of an open message: its position. */
 export function closeBody(position?: Position): string {
   return position ? `,"position":{"epoch":${JSON.stringify(position.epoch)},"offset":${position.offset}}}}` : '}}';
+}
+
+/** The whole of an open message. */
+export function parseOpenMessage(body: string, position?: Position): ServerMessage & { type: 'message' } {
+  return JSON.parse(body + closeBody(position)) as ServerMessage & { type: 'message' };
 }
 
 /** A client message whose payload has not been validated yet. */

@@ -9,12 +9,12 @@ interface User extends UserLimiters {
 }
 
 export interface ConnectionLimits {
-  /** Why one more connection of this user from this address is refused, if it is. */
-  refusal(userId: string, address: string): 'ADDRESS_LIMIT' | 'USER_LIMIT' | undefined;
+  /** Why one more connection of this user from this network (see `toNetwork`) is refused, if it is. */
+  refusal(userId: string, network: string): 'ADDRESS_LIMIT' | 'USER_LIMIT' | undefined;
   /** What the user's connections share, for one that is about to be added. */
   limitersOf(userId: string): UserLimiters;
   /** Counts a connection that was opened. @returns the connection that has to go for it, if any */
-  add(connection: Connection, address: string): Connection | undefined;
+  add(connection: Connection, network: string): Connection | undefined;
   remove(connection: Connection): void;
 }
 
@@ -43,14 +43,13 @@ export function createConnectionLimits(options: {
   }
 
   return {
-    refusal(userId, address) {
-      if ((networks.get(toNetwork(address)) ?? 0) >= perAddress) return 'ADDRESS_LIMIT';
+    refusal(userId, network) {
+      if ((networks.get(network) ?? 0) >= perAddress) return 'ADDRESS_LIMIT';
       const count = users.get(userId)?.connections.size ?? 0;
       return policy === 'newest' && count >= perUser ? 'USER_LIMIT' : undefined;
     },
     limitersOf: userOf,
-    add(connection, address) {
-      const network = toNetwork(address);
+    add(connection, network) {
       networkOf.set(connection, network);
       networks.set(network, (networks.get(network) ?? 0) + 1);
       const user = userOf(connection.user.userId);

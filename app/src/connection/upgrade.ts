@@ -15,7 +15,7 @@ import type { TurnEnd } from '../turn-end.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { Authenticate, Identity } from './auth.ts';
 import { Connection, type ConnectionOptions, ConnectionSocket } from './connection.ts';
-import { createConnectionLimits } from './connection-limits.ts';
+import { createConnectionLimits, toNetwork } from './connection-limits.ts';
 import { type HandshakeRefusal, refuseHandshake } from './handshake-refusal.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { createLoad } from './load.ts';
@@ -108,7 +108,10 @@ export function createUpgrade(options: {
   }
 
   /** The first guard's refusal, or the identity that the token proves. */
-  async function check(request: IncomingMessage): Promise<{ refusal: HandshakeRefusal } | { identity: Identity }> {
+  async function check(
+    request: IncomingMessage,
+    address: string,
+  ): Promise<{ refusal: HandshakeRefusal } | { identity: Identity }> {
     const refused = (
       status: HandshakeRefusal['status'],
       code: HandshakeRefusal['code'],
@@ -125,7 +128,6 @@ export function createUpgrade(options: {
       return refused(403, 'ORIGIN_FORBIDDEN', 'this origin may not connect (ALLOWED_ORIGINS)');
     }
     const { headers } = request;
-    const address = proxyAddr(request, trust);
     const verdict = await authenticate({ token: readToken(request, url, config.ALLOW_QUERY_TOKEN), headers, address });
     if ('problem' in verdict) {
       // Not 503, with which NGINX would let the next instance ask the same.
@@ -136,11 +138,11 @@ export function createUpgrade(options: {
   }
 
   /** The refusal of someone who would get in but for the limits. */
-  function checkLimits({ userId }: Identity, address: string): HandshakeRefusal | undefined {
+  function checkLimits({ userId }: Identity, network: string): HandshakeRefusal | undefined {
     if (instance.connections.size >= config.MAX_CONNECTIONS) {
       return { status: 503, code: 'CONNECTION_LIMIT', message: 'this instance is full', retryAfter: 5 };
     }
-    const code = limits.refusal(userId, address);
+    const code = limits.refusal(userId, network);
     if (code === undefined) return undefined;
     const who = code === 'USER_LIMIT' ? 'this user' : 'this address';
     // Not 503, with which NGINX would try the next instance.
@@ -185,12 +187,13 @@ export function createUpgrade(options: {
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const onError = () => socket.destroy();
     socket.on('error', onError);
-    const outcome = await check(request);
+    const address = proxyAddr(request, trust);
+    const outcome = await check(request, address);
     if ('refusal' in outcome) return refuse(request, socket, outcome.refusal);
     const { identity } = outcome;
-    const address = proxyAddr(request, trust);
+    const network = toNetwork(address);
     // From here on in one turn, so that no two handshakes take the last place.
-    const refusal = checkLimits(identity, address);
+    const refusal = checkLimits(identity, network);
     if (refusal) return refuse(request, socket, refusal);
     wss.handleUpgrade(request, socket, head, (ws) => {
       socket.off('error', onError);
@@ -202,7 +205,7 @@ export function createUpgrade(options: {
         options: connectionOptions,
       });
       const { userId } = identity;
-      const surplus = limits.add(connection, address);
+      const surplus = limits.add(connection, network);
       webhooks?.tell('connected', describe(connection));
       logger.info({ event: 'connected', clientId: connection.id, userId, address }, 'connected');
       heartbeat.start(connection);

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type Express } from 'express';
 import serveCompressed from 'express-static-gzip';
-import helmet from 'helmet';
 import type { Auth } from '../connection/auth.ts';
 import type { Logger } from '../observability/logger.ts';
 import { demoToken } from './demo-token.ts';
 import { handleErrors, notFound } from './errors.ts';
+import { securityHeaders } from './security-headers.ts';
 
 const dist = fileURLToPath(new URL('../../dist/public', import.meta.url));
 /** Named by their content, so that they never change. */
@@ -31,23 +31,7 @@ export function createPublicApp({ auth, demo, logger }: { auth: Auth; demo: bool
   const assets = new Map(files.map((file) => [nameOf(file), file]));
   const app = express();
   app.disable('x-powered-by');
-  app.use(
-    helmet({
-      contentSecurityPolicy: {
-        useDefaults: false,
-        directives: {
-          defaultSrc: ["'self'"],
-          connectSrc: ["'self'", 'ws:', 'wss:'],
-          imgSrc: ["'self'", 'data:'],
-          objectSrc: ["'none'"],
-          baseUri: ["'none'"],
-          frameAncestors: ["'none'"],
-        },
-      },
-      // TLS ends at NGINX, which sends this header.
-      strictTransportSecurity: false,
-    }),
-  );
+  app.use(securityHeaders({ connectSrc: ["'self'", 'ws:', 'wss:'] }));
   app.get('/health', (_request, response) => {
     response.json({ status: 'ok' });
   });

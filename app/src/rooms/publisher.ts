@@ -11,11 +11,11 @@ import {
   type Content,
   closeBody,
   encodeOpenMessage,
+  parseOpenMessage,
   ROOM_ALL,
   ROOM_ME,
   roomOfUser,
   type Sender,
-  type ServerMessage,
   type ServerMessages,
 } from '../protocol.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
@@ -123,8 +123,7 @@ export function createPublisher(options: {
     body: string,
     { position }: Receipt,
   ): Promise<void> {
-    const { payload } = JSON.parse(body + closeBody()) as ServerMessage & { type: 'message' };
-    const { from, content } = payload;
+    const { from, content } = parseOpenMessage(body).payload;
     try {
       const id = `${channel}:${position.epoch}:${position.offset}`;
       await tell('published', { room: channel, from, content, position }, id);

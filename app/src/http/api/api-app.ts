@@ -5,11 +5,11 @@
 import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import serveCompressed from 'express-static-gzip';
-import helmet from 'helmet';
 import type { z } from 'zod';
 import { BrokerUnavailable } from '../../broker/broker.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics.ts';
+import { securityHeaders } from '../security-headers.ts';
 import type { Caller, createKeys } from './keys.ts';
 import type { AnyOperation } from './operation.ts';
 import { Problem, type ProblemDetails } from './problem.ts';
@@ -34,23 +34,8 @@ export function createApiApp(options: {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(
-    helmet({
-      contentSecurityPolicy: {
-        useDefaults: false,
-        directives: {
-          defaultSrc: ["'self'"],
-          // Swagger UI sets styles and images in its markup.
-          styleSrc: ["'self'", "'unsafe-inline'"],
-          imgSrc: ["'self'", 'data:'],
-          objectSrc: ["'none'"],
-          baseUri: ["'none'"],
-          frameAncestors: ["'none'"],
-        },
-      },
-      strictTransportSecurity: false,
-    }),
-  );
+  // Swagger UI sets styles in its markup.
+  app.use(securityHeaders({ styleSrc: ["'self'", "'unsafe-inline'"] }));
   app.get('/health', (_request, response) => void response.json({ status: 'ok' }));
   app.get('/openapi.json', async (_request, response) => void response.json(await options.specification()));
 

@@ -1,7 +1,7 @@
 /** The operations that read rooms: members, count (scope `presence`) and history (scope `history`). */
 import { z } from 'zod';
 import type { Broker } from '../../broker/broker.ts';
-import { closeBody, type Position, type ServerMessage } from '../../protocol.ts';
+import { type Position, parseOpenMessage } from '../../protocol.ts';
 import type { PresenceEvents } from '../../rooms/presence-events.ts';
 import { type AnyOperation, defineOperation } from './operation.ts';
 import * as schemas from './schemas.ts';
@@ -87,7 +87,7 @@ export function createRoomOperations(options: {
         const page = await broker.resume(room, query.after ?? BEFORE_FIRST, query.limit ?? DEFAULT_PAGE);
         const { epoch } = page.head;
         const messages = page.entries.map(({ offset, body }) => {
-          const frame = JSON.parse(body + closeBody({ epoch, offset })) as ServerMessage & { type: 'message' };
+          const frame = parseOpenMessage(body.toString(), { epoch, offset });
           const { from, content } = frame.payload;
           return { position: { epoch, offset }, timestamp: frame.timestamp, from, content };
         });
